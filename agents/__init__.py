@@ -1,0 +1,1 @@
+"""Learners: one SAC spine, and one small file for each that differs."""

@@ -1,0 +1,1 @@
+"""Offline data: files, Minari, arrays and our own collection, all as one record of transitions."""

@@ -1,0 +1,1 @@
+"""Transition models that a policy can be rolled out in."""

@@ -1,0 +1,1 @@
+"""The vocabulary every other package speaks: types, errors, seeds, stacked networks, maths, persistence."""

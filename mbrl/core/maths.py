@@ -1,0 +1,47 @@
+"""Small formulas shared by dynamics and agents; tensors in, tensors out."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOG_2 = math.log(2.0)
+HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@torch.no_grad()
+def polyak_(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> None:
+    """target <- (1 - tau) target + tau online, in place over all tensors at once (Lillicrap et al. 2016)."""
+    torch._foreach_lerp_(list(target), list(online), tau)
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """log N(x; mean, exp(log_std)^2) elementwise."""
+    return -0.5 * ((x - mean) * torch.exp(-log_std)).square() - log_std - HALF_LOG_2PI
+
+
+def tanh_log_det(u: Tensor) -> Tensor:
+    """log |d tanh(u) / du| = log(1 - tanh(u)^2), elementwise and finite for any u (Haarnoja et al. 2018, app. C).
+
+    Written as 2 (log 2 - u - softplus(-2u)), which does not round 1 - tanh^2 to zero for large |u|.
+    """
+    return 2.0 * (LOG_2 - u - functional.softplus(-2.0 * u))
+
+
+def soft_clamp(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """x between low and high with a gradient everywhere (PETS, Chua et al. 2018, app. A.1).
+
+    high - softplus(high - x), then low + softplus(. - low).
+    """
+    x = high - functional.softplus(high - x)
+    return low + functional.softplus(x - low)
+
+
+def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Action tanh(mean + exp(log_std) noise) [..., A] and its log-probability [...] (SAC, Haarnoja et al. 2018)."""
+    u = mean + torch.exp(log_std) * noise
+    # (u - mean) / std is the noise itself: no division, no cancellation.
+    log_prob = -0.5 * noise.square() - log_std - HALF_LOG_2PI - tanh_log_det(u)
+    return torch.tanh(u), log_prob.sum(-1)

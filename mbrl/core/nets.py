@@ -1,0 +1,111 @@
+"""Stacked networks: S seeds and E members as leading axes of one set of weights, one batched product a layer."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mbrl.core.seeds import Streams
+
+Init = Callable[["StackedLinear", Streams], None]
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class StackedLinear(nn.Module):
+    """Independent affine maps: x [*lead, B, I] -> [*lead, B, O], weight [*lead, I, O], bias [*lead, 1, O].
+
+    Axes of x before B may also be 1 where they are to be shared by the stack.
+    """
+
+    def __init__(self, lead: Sequence[int], fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.lead = tuple(lead)
+        self.fan_in, self.fan_out = fan_in, fan_out
+        self.weight = nn.Parameter(torch.zeros(*self.lead, fan_in, fan_out))
+        self.bias = nn.Parameter(torch.zeros(*self.lead, 1, fan_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Batched affine map as one fused product over the flattened lead."""
+        if x.shape[:-2] != self.lead:
+            x = x.expand(*self.lead, *x.shape[-2:])
+        weight, bias = self.weight.flatten(0, -3), self.bias.flatten(0, -3)
+        out = torch.baddbmm(bias, x.reshape(-1, *x.shape[-2:]), weight)
+        return out.view(*self.lead, *out.shape[-2:])
+
+    def extra_repr(self) -> str:
+        return f"{self.lead} x ({self.fan_in} -> {self.fan_out})"
+
+
+def torch_default(layer: StackedLinear, streams: Streams) -> None:
+    """nn.Linear's initialisation, weight and bias U(-1/sqrt(I), 1/sqrt(I)), drawn a seed from its own stream."""
+    uniform(1 / math.sqrt(layer.fan_in))(layer, streams)
+
+
+def uniform(bound: float) -> Init:
+    """Weight and bias U(-bound, bound)."""
+
+    def init(layer: StackedLinear, streams: Streams) -> None:
+        with torch.no_grad():
+            for p in (layer.weight, layer.bias):
+                p.copy_((2 * streams.rand(*p.shape[1:]) - 1) * bound)
+
+    return init
+
+
+def hidden_bias(value: float) -> Init:
+    """nn.Linear's weights with a constant bias (0.1 in EDAC, An et al. 2021, official code)."""
+
+    def init(layer: StackedLinear, streams: Streams) -> None:
+        torch_default(layer, streams)
+        with torch.no_grad():
+            layer.bias.fill_(value)
+
+    return init
+
+
+def truncated_normal(layer: StackedLinear, streams: Streams) -> None:
+    """Normal with std 1/(2 sqrt(I)) cut at two std, bias 0 (PETS, Chua et al. 2018; MBPO).
+
+    By the inverse distribution function, so each seed takes a fixed number of draws from its stream.
+    """
+    std = 1 / (2 * math.sqrt(layer.fan_in))
+    low = 0.5 * (1 + math.erf(-2 / math.sqrt(2)))
+    with torch.no_grad():
+        u = low + (1 - 2 * low) * streams.rand(*layer.weight.shape[1:], dtype=torch.float64)
+        layer.weight.copy_(std * torch.special.ndtri(u).clamp(-2, 2))
+        layer.bias.zero_()
+
+
+class StackedMLP(nn.Module):
+    """Multilayer perceptrons in parallel: x [*lead, B, sizes[0]] -> [*lead, B, sizes[-1]], linear at the end."""
+
+    def __init__(
+        self,
+        lead: Sequence[int],
+        sizes: Sequence[int],
+        streams: Streams,
+        *,
+        activation: str = "relu",
+        init: Init = torch_default,
+        init_last: Init | None = None,
+    ) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.layers = nn.ModuleList(
+            StackedLinear(lead, i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        for layer in self.layers[:-1]:
+            init(layer, streams)
+        (init_last or init)(self.layers[-1], streams)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All layers."""
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)

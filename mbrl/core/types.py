@@ -1,0 +1,173 @@
+"""Records and Protocols that cross package borders.
+
+Axes, here and in every docstring of the project: S seeds, E ensemble members, N agents, B batch, T time,
+O obs, A action, D simulator state. `...` stands for any leading axes, usually S.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from mbrl.core.errors import DataError
+from mbrl.core.seeds import Streams
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """Experience, real or synthetic, one transition a row.
+
+    obs, next_obs [..., B, O] float32; action [..., B, A] float32; reward [..., B] float32;
+    terminal [..., B] bool: the MDP ended, do not bootstrap; timeout [..., B] bool: only the record ended,
+    bootstrap goes on; step [..., B] int64: rollout step, 0 for real data and 1..k for model rollouts;
+    sim_state [..., B, D] float64, optional: the simulator's state at `obs`.
+    """
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+    next_obs: Tensor
+    terminal: Tensor
+    timeout: Tensor
+    step: Tensor
+    sim_state: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Raise DataError unless all fields agree on their leading axes and the flags are boolean."""
+        lead = self.reward.shape
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is None:
+                continue
+            got = value.shape[:-1] if f.name in ("obs", "action", "next_obs", "sim_state") else value.shape
+            if got != lead:
+                raise DataError(f"{f.name}: leading axes {tuple(got)} do not match reward's {tuple(lead)}")
+        if self.obs.shape != self.next_obs.shape:
+            raise DataError(f"next_obs {tuple(self.next_obs.shape)} is not shaped as obs {tuple(self.obs.shape)}")
+        if self.terminal.dtype != torch.bool or self.timeout.dtype != torch.bool:
+            raise DataError(f"terminal and timeout are bool, got {self.terminal.dtype}, {self.timeout.dtype}")
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> "Transitions":
+        """Apply `fn` to every tensor that is present."""
+        present = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: fn(v) for k, v in present.items() if v is not None})
+
+    def to(self, device: torch.device | str) -> "Transitions":
+        """The same rows on `device`."""
+        return self.map(lambda x: x.to(device))
+
+    def __getitem__(self, index: Any) -> "Transitions":
+        """Rows by index on the leading axes; an index tensor [S, B] on flat data gives [S, B, ...]."""
+        return self.map(lambda x: x[index])
+
+    def __len__(self) -> int:
+        """Rows on the last batch axis."""
+        return self.reward.shape[-1]
+
+    @property
+    def obs_dim(self) -> int:
+        """O."""
+        return self.obs.shape[-1]
+
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return self.action.shape[-1]
+
+
+def concatenate(parts: Sequence[Transitions]) -> Transitions:
+    """Join along the batch axis; sim_state is kept only if every part has it."""
+    names = [f.name for f in fields(Transitions) if all(getattr(p, f.name) is not None for p in parts)]
+    axis = parts[0].reward.dim() - 1
+    return Transitions(**{n: torch.cat([getattr(p, n) for p in parts], dim=axis) for n in names})
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """The environment a dataset was recorded in and its agents are evaluated in.
+
+    versions: what recorded it, e.g. {"mujoco": "3.4.0", "gymnasium": "1.4.0"}; empty where unknown.
+    """
+
+    id: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Prediction(NamedTuple):
+    """What each member of a model says about (next_obs, reward): what uncertainty penalties read.
+
+    mean, std [..., E, B, O + 1]: next_obs first (absolute, not a difference), reward last.
+    elites [..., K] int64: the members a rollout samples from.
+    """
+
+    mean: Tensor
+    std: Tensor
+    elites: Tensor
+
+
+class DynamicsStep(NamedTuple):
+    """One step of a model: what an environment's step returns, plus the carry and the members' predictions."""
+
+    carry: Any
+    next_obs: Tensor
+    reward: Tensor
+    terminal: Tensor
+    prediction: Prediction | None
+
+
+@runtime_checkable
+class Dynamics(Protocol):
+    """A transition model in batch. Whatever is more than the observation lives in the carry."""
+
+    obs_dim: int
+    action_dim: int
+
+    def begin(self, obs: Tensor, sim_state: Tensor | None = None) -> Any:
+        """Carry at the start states obs [S, B, O]; sim_state [S, B, D] where the model needs it."""
+
+    def step(
+        self, carry: Any, obs: Tensor, action: Tensor, streams: Streams, *, members: bool = False
+    ) -> DynamicsStep:
+        """Advance obs [S, B, O] by action [S, B, A]: next_obs [S, B, O], reward and terminal [S, B].
+
+        members: also return every member's prediction (costs a pass through all of them).
+        """
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that acts."""
+
+    def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
+        """Action [S, B, A] in [-1, 1] for obs [S, B, O]; without streams, the deterministic action."""
+
+
+@runtime_checkable
+class Agent(Policy, Protocol):
+    """A learner: a function of batches, with a state that can be saved."""
+
+    def update(self, batch: Transitions, streams: Streams) -> dict[str, Tensor]:
+        """One gradient step on rows [S, B, ...]; returns metrics [S] on the device, no host sync."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, targets, optimisers, temperature."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of state_dict."""
+
+
+class Source(Protocol):
+    """Synthetic experience from the current policy: truncated model rollouts, guided diffusion, ..."""
+
+    def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
+        """Rows [S, B, ...] from n starts a seed, and alive [S, B] bool: rows where it is False are void."""
+
+
+Termination = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(obs, action, next_obs) -> terminal [..., B] bool."""
+
+Penalty = Callable[[Tensor, Tensor, Prediction], tuple[Tensor, Tensor]]
+"""(reward, terminal, prediction) -> penalised reward and terminal, each [..., B]."""

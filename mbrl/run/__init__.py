@@ -1,0 +1,1 @@
+"""Rollouts, sources, the training loop, evaluation: what joins data, models and agents."""
