@@ -1,1 +1,1 @@
-"""Typed configuration: schemas and presets."""
+"""Configuration: dataclass schemas, Hydra groups, validation and the command line around them."""

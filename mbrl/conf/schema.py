@@ -1,0 +1,205 @@
+"""The configuration, field by field: type, published default, and where the default comes from.
+
+Hydra checks files and command lines against these dataclasses; the rest of the code receives them as plain
+objects (mbrl.conf.compose). A field with several possible shapes (`agent`, `dynamics`, `source`, `penalty`)
+is declared by its base class, and the group option that is chosen says which subclass it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with a sentence of help, shown by `--help`; lists and dicts are copied."""
+    metadata = {"help": help}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    if is_dataclass(default):
+        return field(default_factory=type(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class DatasetConf:
+    """Which experience to learn from, and the environment it belongs to."""
+
+    source: str = option(MISSING, "sample, a path to .hdf5 or .npz, d4rl/<task>-<version> or minari/<id>")
+    env: str | None = option(None, "environment id to evaluate in; null: the one the dataset names")
+    env_kwargs: dict[str, Any] = option({}, "arguments of that environment, where env is given")
+
+
+@dataclass
+class DynamicsConf:
+    """A transition model; the group option chooses the subclass."""
+
+    name: str = option(MISSING, "which kind of model")
+
+
+@dataclass
+class EnsembleConf(DynamicsConf):
+    """The probabilistic ensemble of PETS and MBPO; MBPO's numbers, as in OfflineRL-Kit, where not said."""
+
+    name: str = option("ensemble", "which kind of model")
+    members: int = option(7, "E, networks in the ensemble (MBPO)")
+    elites: int = option(5, "members that rollouts sample from, best by hold-out error (MBPO)")
+    hidden: list[int] = option([200, 200, 200, 200], "widths of the hidden layers (MBPO)")
+    activation: str = option("silu", "relu, silu or tanh (MBPO: silu, also called swish)")
+    lr: float = option(1e-3, "Adam step size (MBPO)")
+    batch_size: int = option(256, "rows a member sees in one step (MBPO)")
+    weight_decay: list[float] = option([2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4], "one a layer (MBPO)")
+    logvar_init: list[float] = option([-10.0, 0.5], "first soft bounds of the log-variance (PETS)")
+    logvar_coef: float = option(0.01, "weight of the bounds in the loss (PETS; RAMBO 0.001)")
+    holdout_fraction: float = option(0.2, "share of rows kept out of the fit (MBPO)")
+    holdout_max: int = option(1000, "at most so many rows are kept out (MOPO, OfflineRL-Kit)")
+    improvement: float = option(0.01, "relative fall in hold-out error that counts as progress (MBPO)")
+    patience: int = option(5, "epochs in which no member progresses before the fit stops (MBPO)")
+    max_epochs: int | None = option(None, "upper limit on epochs; null: patience alone decides")
+    termination: str = option("auto", "auto: the environment's; learned; none; package.module.function")
+    per_seed: bool = option(False, "true: one ensemble a seed; false: one for all, as in published code")
+    cache: str = option("runs/dynamics", "folder where fitted models are kept and found again")
+    path: str | None = option(None, "a fitted model to use as it is; null: fit, or take from the cache")
+
+
+@dataclass
+class CustomDynamicsConf(DynamicsConf):
+    """Your own mbrl.core.types.Dynamics, target(dataset, seeds=, device=, **kwargs)."""
+
+    name: str = option("custom", "which kind of model")
+    _target_: str = option(MISSING, "package.module.Class to import")
+    kwargs: dict[str, Any] = option({}, "its further arguments")
+
+
+@dataclass
+class PenaltyConf:
+    """What the model's uncertainty costs."""
+
+    name: str = option("none", "which penalty; none: the base procedure")
+    coefficient: float = option(0.0, "its weight")
+
+
+@dataclass
+class SourceConf:
+    """Where synthetic experience comes from; the group option chooses the subclass."""
+
+    name: str = option(MISSING, "which kind of source")
+
+
+@dataclass
+class RolloutConf(SourceConf):
+    """Truncated rollouts of the current policy in the model (MBPO run offline)."""
+
+    name: str = option("rollout", "which kind of source")
+    starts: int = option(50_000, "start states drawn from the data at each refresh (MOPO, RAVL)")
+    horizon: int = option(5, "k, model steps a rollout (RAVL)")
+    refresh_every: int = option(1000, "updates between refreshes (MOPO, RAVL: one epoch)")
+    retain: int = option(5, "refreshes that the synthetic buffer keeps (MOPO, RAVL)")
+
+
+@dataclass
+class NoSourceConf(SourceConf):
+    """No synthetic experience: model-free learning."""
+
+    name: str = option("none", "which kind of source")
+
+
+@dataclass
+class CustomSourceConf(SourceConf):
+    """Your own mbrl.core.types.Source, target(dataset, dynamics=, seeds=, device=, **kwargs)."""
+
+    name: str = option("custom", "which kind of source")
+    _target_: str = option(MISSING, "package.module.Class to import")
+    kwargs: dict[str, Any] = option({}, "its further arguments")
+    starts: int = option(50_000, "rows asked for at each refresh")
+    refresh_every: int = option(1000, "updates between refreshes")
+    retain: int = option(5, "refreshes that the synthetic buffer keeps")
+
+
+@dataclass
+class AgentConf:
+    """A learner; the group option chooses the subclass."""
+
+    name: str = option(MISSING, "key in mbrl.agents.AGENTS")
+    label: str = option("${.name}", "how tables and run folders call it")
+
+
+@dataclass
+class SacConf(AgentConf):
+    """SAC with N critics: the base procedure, SAC-N, EDAC and RAVL. Defaults of RAVL's official code."""
+
+    name: str = option("sac", "key in mbrl.agents.AGENTS")
+    num_critics: int = option(10, "N (RAVL, EDAC: 10; two without diversity is the base procedure)")
+    eta: float = option(1.0, "weight of the gradient diversity term (EDAC, equation 6; RAVL: 1; 0: off)")
+    hidden: list[int] = option([256, 256, 256], "widths of actor and critics (EDAC, RAVL)")
+    gamma: float = option(0.99, "discount")
+    tau: float = option(0.005, "step of the target networks (SAC)")
+    actor_lr: float = option(3e-4, "Adam step size (EDAC, RAVL)")
+    critic_lr: float = option(3e-4, "Adam step size (EDAC, RAVL)")
+    alpha_lr: float = option(3e-4, "Adam step size of the temperature (EDAC, RAVL)")
+    auto_alpha: bool = option(True, "true: the temperature follows target_entropy; false: it stays at alpha")
+    alpha: float = option(1.0, "temperature, at the start or throughout")
+    target_entropy: float | None = option(None, "null: minus the action dimension (SAC)")
+    log_std_bounds: list[float] = option([-5.0, 2.0], "clip of the policy's log deviation (EDAC, RAVL)")
+
+
+@dataclass
+class BcConf(AgentConf):
+    """Behaviour cloning, the floor every offline method should clear."""
+
+    name: str = option("bc", "key in mbrl.agents.AGENTS")
+    hidden: list[int] = option([256, 256, 256], "widths of the policy (as the other agents here)")
+    lr: float = option(3e-4, "Adam step size (as the other agents here)")
+
+
+@dataclass
+class CustomAgentConf(AgentConf):
+    """Your own mbrl.core.types.Agent, target(obs_dim, action_dim, seeds=, device=, **kwargs)."""
+
+    name: str = option("custom", "key in mbrl.agents.AGENTS")
+    _target_: str = option(MISSING, "package.module.Class to import")
+    kwargs: dict[str, Any] = option({}, "its further arguments")
+
+
+@dataclass
+class TrainConf:
+    """The loop. Numbers of RAVL's official code: 3000 epochs of 1000 updates, evaluated each epoch."""
+
+    updates: int = option(3_000_000, "gradient steps (RAVL, EDAC: 3 million)")
+    batch_size: int = option(256, "rows a seed sees in one update (RAVL, EDAC)")
+    real_ratio: float = option(0.05, "share of a batch that is real data (MOPO, RAVL); 1 with source=none")
+    eval_every: int = option(1000, "updates between evaluations (RAVL)")
+    eval_episodes: int = option(10, "episodes a seed at each evaluation (RAVL)")
+    eval_max_steps: int | None = option(None, "cap on an episode's steps; null: the environment's own limit")
+    log_every: int = option(1000, "updates between lines in metrics.jsonl")
+    checkpoint_every: int = option(10_000, "updates between checkpoints")
+    q_limit: float | None = option(1e7, "stop as diverged when mean |Q| passes this (ours); null: never")
+    progress: bool = option(True, "show progress bars")
+
+
+@dataclass
+class Config:
+    """One training run."""
+
+    dataset: DatasetConf = option(DatasetConf(), "what to learn from")
+    dynamics: DynamicsConf = option(DynamicsConf(), "the transition model")
+    penalty: PenaltyConf = option(PenaltyConf(), "what its uncertainty costs")
+    source: SourceConf = option(SourceConf(), "where synthetic experience comes from")
+    agent: AgentConf = option(AgentConf(), "what learns")
+    train: TrainConf = option(TrainConf(), "the loop")
+    seeds: list[int] = option([0], "trained side by side in one stack, each as if alone")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    out: str = option("runs/${slug:${dataset.source}}-${agent.label}", "run folder")
+    resume: bool = option(False, "continue the run in `out` from its checkpoint")
+    overwrite: bool = option(False, "replace a run that is already in `out`")
+
+
+def keywords(conf: Any, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a configuration as constructor arguments: names as they are, lists as tuples.
+
+    `name`, `label` and `_target_` say what to construct rather than how, and are left out.
+    """
+    skip = {"name", "label", "_target_", *without}
+    values = {f.name: getattr(conf, f.name) for f in fields(conf) if f.name not in skip}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
