@@ -15,7 +15,9 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device {name!r} is not one torch knows; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {name!r} asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+        message = f"device {name!r} is not one torch knows; use auto, cpu, cuda or cuda:N"
+        raise ConfigError(message) from error
+    seen = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= seen:
+        raise ConfigError(f"device {name!r} asked for, but torch sees {seen} CUDA devices; use device=cpu")
     return device

@@ -23,9 +23,9 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 
 
 def tanh_log_det(u: Tensor) -> Tensor:
-    """log |d tanh(u) / du| = log(1 - tanh(u)^2), elementwise and finite for any u (Haarnoja et al. 2018, app. C).
+    """log |d tanh(u) / du| = log(1 - tanh(u)^2), elementwise (Haarnoja et al. 2018, app. C).
 
-    Written as 2 (log 2 - u - softplus(-2u)), which does not round 1 - tanh^2 to zero for large |u|.
+    Written as 2 (log 2 - u - softplus(-2u)): finite for any u, where 1 - tanh^2 would round to zero.
     """
     return 2.0 * (LOG_2 - u - functional.softplus(-2.0 * u))
 
@@ -40,7 +40,10 @@ def soft_clamp(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Action tanh(mean + exp(log_std) noise) [..., A] and its log-probability [...] (SAC, Haarnoja et al. 2018)."""
+    """Action tanh(mean + exp(log_std) noise) [..., A] and its log-probability [...].
+
+    SAC (Haarnoja et al. 2018, app. C); noise [..., A] is standard normal.
+    """
     u = mean + torch.exp(log_std) * noise
     # (u - mean) / std is the noise itself: no division, no cancellation.
     log_prob = -0.5 * noise.square() - log_std - HALF_LOG_2PI - tanh_log_det(u)

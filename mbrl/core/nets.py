@@ -1,5 +1,6 @@
-"""Stacked networks: S seeds and E members as leading axes of one set of weights, one batched product a layer."""
+"""Stacked networks: S seeds and E members lead one set of weights, one batched product a layer."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -43,7 +44,7 @@ class StackedLinear(nn.Module):
 
 
 def torch_default(layer: StackedLinear, streams: Streams) -> None:
-    """nn.Linear's initialisation, weight and bias U(-1/sqrt(I), 1/sqrt(I)), drawn a seed from its own stream."""
+    """nn.Linear's initialisation: weight and bias U(-1/sqrt(I), 1/sqrt(I))."""
     uniform(1 / math.sqrt(layer.fan_in))(layer, streams)
 
 
@@ -83,7 +84,7 @@ def truncated_normal(layer: StackedLinear, streams: Streams) -> None:
 
 
 class StackedMLP(nn.Module):
-    """Multilayer perceptrons in parallel: x [*lead, B, sizes[0]] -> [*lead, B, sizes[-1]], linear at the end."""
+    """Perceptrons in parallel: x [*lead, B, sizes[0]] -> [*lead, B, sizes[-1]], linear at the end."""
 
     def __init__(
         self,
@@ -97,9 +98,7 @@ class StackedMLP(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        self.layers = nn.ModuleList(
-            StackedLinear(lead, i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(StackedLinear(lead, i, o) for i, o in itertools.pairwise(sizes))
         for layer in self.layers[:-1]:
             init(layer, streams)
         (init_last or init)(self.layers[-1], streams)

@@ -45,7 +45,8 @@ class Transitions:
             if got != lead:
                 raise DataError(f"{f.name}: leading axes {tuple(got)} do not match reward's {tuple(lead)}")
         if self.obs.shape != self.next_obs.shape:
-            raise DataError(f"next_obs {tuple(self.next_obs.shape)} is not shaped as obs {tuple(self.obs.shape)}")
+            shapes = tuple(self.next_obs.shape), tuple(self.obs.shape)
+            raise DataError(f"next_obs is shaped {shapes[0]}, obs {shapes[1]}; they must agree")
         if self.terminal.dtype != torch.bool or self.timeout.dtype != torch.bool:
             raise DataError(f"terminal and timeout are bool, got {self.terminal.dtype}, {self.timeout.dtype}")
 
@@ -109,7 +110,7 @@ class Prediction(NamedTuple):
 
 
 class DynamicsStep(NamedTuple):
-    """One step of a model: what an environment's step returns, plus the carry and the members' predictions."""
+    """One step of a model: an environment's step, plus the carry and the members' predictions."""
 
     carry: Any
     next_obs: Tensor

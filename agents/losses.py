@@ -1,0 +1,57 @@
+"""The losses of the SAC family as pure functions: mean over the batch, sum over critics, one value a seed."""
+
+import torch
+from torch import Tensor
+
+
+def soft_target(
+    reward: Tensor, terminal: Tensor, next_q: Tensor, next_log_prob: Tensor, alpha: Tensor, gamma: float
+) -> Tensor:
+    """y = r + gamma (1 - terminal) [ min_i Q'_i(s', a') - alpha log pi(a'|s') ], shape [S, B].
+
+    reward [S, B], terminal [S, B] bool, next_q [S, N, B], next_log_prob [S, B], alpha [S].
+    SAC (Haarnoja et al. 2018, eq. 3) with the minimum over N critics of SAC-N (An et al. 2021, eq. 2).
+    """
+    soft_value = next_q.amin(dim=-2) - alpha.unsqueeze(-1) * next_log_prob
+    # where, not a product: an infinite value beyond a terminal must not become NaN.
+    return reward + gamma * torch.where(terminal, torch.zeros_like(soft_value), soft_value)
+
+
+def critic_regression(q: Tensor, target: Tensor) -> Tensor:
+    """sum_i E[(Q_i(s, a) - y)^2], shape [S], for q [S, N, B] and target [S, B]."""
+    return (q - target.unsqueeze(-2)).square().mean(dim=-1).sum(dim=-1)
+
+
+def diversity(gradients: Tensor) -> Tensor:
+    """E[ 1/(N-1) sum_{i != j} < g_i/|g_i|, g_j/|g_j| > ], shape [S], g_i = grad_a Q_i(s, a) [S, N, B, A].
+
+    EDAC (An et al. 2021, eq. 4). The double sum is |sum_i u_i|^2 - sum_i |u_i|^2 for unit vectors u_i, linear
+    in N. A zero gradient has no direction: its u is 0, with a zero derivative, not NaN.
+    """
+    members = gradients.shape[-3]
+    if members < 2:
+        raise ValueError(f"diversity compares critics with each other and needs at least 2, got {members}")
+    unit = gradients * gradients.square().sum(-1, keepdim=True).clamp_min(1e-24).rsqrt()
+    pairs = unit.sum(dim=-3).square().sum(-1) - unit.square().sum(-1).sum(dim=-2)
+    return pairs.mean(dim=-1) / (members - 1)
+
+
+def actor_objective(log_prob: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
+    """E[ alpha log pi(a|s) - min_i Q_i(s, a) ], shape [S], for log_prob [S, B], q [S, N, B], alpha [S].
+
+    SAC (Haarnoja et al. 2018, eq. 7) with the minimum over N critics (An et al. 2021).
+    """
+    return (alpha.unsqueeze(-1) * log_prob - q.amin(dim=-2)).mean(dim=-1)
+
+
+def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
+    """-log alpha * E[ log pi(a|s) + target entropy ], shape [S]; log_prob [S, B] is treated as a constant.
+
+    Haarnoja et al. 2018 (SAC algorithms and applications, eq. 18), in log alpha as EDAC and RAVL have it.
+    """
+    return -log_alpha * (log_prob.detach() + target_entropy).mean(dim=-1)
+
+
+def behaviour_cloning(action: Tensor, data_action: Tensor) -> Tensor:
+    """E[ |pi(s) - a|^2 ], mean over batch and action dims, shape [S]; both [S, B, A]."""
+    return (action - data_action).square().mean(dim=(-1, -2))

@@ -1,0 +1,170 @@
+"""Soft actor-critic with N critics: the spine of every value-based agent here.
+
+Two critics without diversity are the base procedure (SAC; on model rollouts, MBPO). More critics are SAC-N;
+with the diversity term, EDAC (An et al. 2021); EDAC's critics on truncated model rollouts are RAVL (Sims et
+al. 2024). These differ in configuration alone. An algorithm that changes more overrides one of the three
+hooks `target`, `critic_loss` and `actor_loss`.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mbrl.agents import losses
+from mbrl.agents.networks import Actor, Critics
+from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimiser_state, step
+from mbrl.core.errors import ConfigError
+from mbrl.core.maths import polyak_
+from mbrl.core.seeds import Streams
+from mbrl.core.types import Transitions
+
+Info = dict[str, Tensor]
+
+
+class SAC:
+    """S stacked learners; batches carry rows [S, B, ...] and every metric is [S]."""
+
+    def __init__(
+        self,
+        obs_dim: int,
+        action_dim: int,
+        *,
+        seeds: Sequence[int] = (0,),
+        num_critics: int = 2,
+        eta: float = 0.0,
+        hidden: Sequence[int] = (256, 256, 256),
+        gamma: float = 0.99,
+        tau: float = 0.005,
+        actor_lr: float = 3e-4,
+        critic_lr: float = 3e-4,
+        alpha_lr: float = 3e-4,
+        auto_alpha: bool = True,
+        alpha: float = 1.0,
+        target_entropy: float | None = None,
+        log_std_bounds: tuple[float, float] = (-5.0, 2.0),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """eta weighs the diversity term; alpha is the temperature, its start value where auto_alpha tunes it;
+        target_entropy None means -A. Raises ConfigError for fewer than 1 critic, or eta without 2."""
+        if num_critics < 1 or (eta != 0 and num_critics < 2):
+            raise ConfigError(
+                f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
+            )
+        if alpha <= 0:
+            raise ConfigError(f"alpha={alpha}: the temperature must be positive")
+        self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics
+        self.eta, self.gamma, self.tau, self.auto_alpha = eta, gamma, tau, auto_alpha
+        self.target_entropy = -float(action_dim) if target_entropy is None else float(target_entropy)
+        self.device = torch.device(device)
+        # Drawn on the CPU whatever the device, so that a seed means the same weights everywhere.
+        init = Streams(seeds, "agent.init")
+        self.actor = Actor(obs_dim, action_dim, hidden, init, log_std_bounds).to(self.device)
+        self.critics = Critics(obs_dim, action_dim, num_critics, hidden, init).to(self.device)
+        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        self.log_alpha = nn.Parameter(torch.full((len(init),), alpha, device=self.device).log())
+        self.actor_parameters = list(self.actor.parameters())
+        self.critic_parameters = list(self.critics.parameters())
+        self.actor_optimiser = adam(self.actor_parameters, actor_lr)
+        self.critic_optimiser = adam(self.critic_parameters, critic_lr)
+        self.alpha_optimiser = adam([self.log_alpha], alpha_lr)
+
+    @property
+    def alpha(self) -> Tensor:
+        """Temperature [S], without gradient."""
+        return self.log_alpha.detach().exp()
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
+        """Action [S, B, A] for obs [S, B, O]: sampled with streams, else the deterministic one."""
+        if streams is None:
+            return self.actor.mode(obs)
+        return self.actor.sample(obs, streams.randn(obs.shape[-2], self.action_dim))[0]
+
+    @torch.no_grad()
+    def values(self, obs: Tensor) -> Tensor:
+        """Q_i(s, pi(s)) [S, N, B] of every critic at the deterministic action, for obs [S, B, O]."""
+        return self.critics(obs, self.actor.mode(obs))
+
+    def update(self, batch: Transitions, streams: Streams) -> Info:
+        """Temperature, actor, critics, targets, once each, on rows [S, B, ...]; metrics [S], no host sync.
+
+        The order is that of the official EDAC and RAVL codes.
+        """
+        info = self._update_actor(batch, streams) | self._update_critics(batch, streams)
+        polyak_(self.targets.parameters(), self.critic_parameters, self.tau)
+        return info
+
+    def target(self, batch: Transitions, streams: Streams) -> Tensor:
+        """Hook: the critics' regression target [S, B]."""
+        noise = streams.randn(*batch.action.shape[-2:])
+        next_action, next_log_prob = self.actor.sample(batch.next_obs, noise)
+        next_q = self.targets(batch.next_obs, next_action)
+        return losses.soft_target(batch.reward, batch.terminal, next_q, next_log_prob, self.alpha, self.gamma)
+
+    def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:
+        """Hook: loss [S] of all critics together, and metrics. `streams` serves overrides that sample."""
+        if self.eta == 0:
+            q = self.critics(batch.obs, batch.action)
+            loss, extra = losses.critic_regression(q, target), {}
+        else:
+            q, gradients = self.critics.value_and_action_gradient(batch.obs, batch.action)
+            spread = losses.diversity(gradients)
+            loss = losses.critic_regression(q, target) + self.eta * spread
+            extra = {"critic/diversity": spread.detach()}
+        q = q.detach()
+        return loss, extra | {
+            "critic/loss": loss.detach(),
+            "critic/q_mean": q.mean(dim=(-1, -2)),
+            "critic/q_max": q.amax(dim=(-1, -2)),
+            "critic/q_std": q.std(dim=-2, correction=0).mean(dim=-1),
+            "critic/target_mean": target.mean(dim=-1),
+        }
+
+    def actor_loss(self, batch: Transitions, action: Tensor, log_prob: Tensor) -> tuple[Tensor, Info]:
+        """Hook: loss [S] of the actor for its own action [S, B, A] and log_prob [S, B] at batch.obs."""
+        loss = losses.actor_objective(log_prob, self.critics(batch.obs, action), self.alpha)
+        return loss, {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean(dim=-1)}
+
+    def _update_actor(self, batch: Transitions, streams: Streams) -> Info:
+        action, log_prob = self.actor.sample(batch.obs, streams.randn(*batch.action.shape[-2:]))
+        if self.auto_alpha:
+            loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
+            step(self.alpha_optimiser, loss, [self.log_alpha])
+        loss, info = self.actor_loss(batch, action, log_prob)
+        gradients = step(self.actor_optimiser, loss, self.actor_parameters)
+        return info | {"actor/alpha": self.alpha, "actor/gradient_norm": norm_per_seed(gradients)}
+
+    def _update_critics(self, batch: Transitions, streams: Streams) -> Info:
+        with torch.no_grad():
+            target = self.target(batch, streams)
+        loss, info = self.critic_loss(batch, target, streams)
+        gradients = step(self.critic_optimiser, loss, self.critic_parameters)
+        return info | {"critic/gradient_norm": norm_per_seed(gradients)}
+
+    def _parts(self) -> dict[str, nn.Module]:
+        return {"actor": self.actor, "critics": self.critics, "targets": self.targets}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            "actor": self.actor_optimiser,
+            "critics": self.critic_optimiser,
+            "alpha": self.alpha_optimiser,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, targets, temperature and optimisers as nested dicts of tensors."""
+        networks = {name: dict(part.state_dict()) for name, part in self._parts().items()}
+        optimisers = {name: optimiser_state(o) for name, o in self._optimisers().items()}
+        return {**networks, "log_alpha": self.log_alpha.detach(), "optimisers": optimisers}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of state_dict, in place, so that optimisers and captured graphs keep their parameters."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.log_alpha.copy_(state["log_alpha"])
+        for name, optimiser in self._optimisers().items():
+            load_optimiser_state(optimiser, state["optimisers"].get(name, {}))

@@ -1,0 +1,73 @@
+"""Metrics, one row a seed: JSON lines that take new keys at any time, and the same scalars for TensorBoard."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from mbrl.core.errors import ConfigError
+
+Row = dict[str, float | int]
+
+
+class MetricsLog:
+    """Appends to <run>/metrics.jsonl and <run>/tensorboard/seed_<s>.
+
+    A resumed run passes `keep`: rows of later updates were written after the checkpoint it continues from,
+    would come a second time, and are cut off first.
+    """
+
+    def __init__(self, folder: Path | str, seeds: Sequence[int], *, keep: int | None = None) -> None:
+        self.seeds = tuple(seeds)
+        self.path = Path(folder) / "metrics.jsonl"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            rows = [] if keep is None else [r for r in read_metrics(self.path) if r["update"] <= keep]
+            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            board = Path(folder) / "tensorboard"
+            purge = None if keep is None else keep + 1
+            self.writers = [SummaryWriter(board / f"seed_{s}", purge_step=purge) for s in self.seeds]
+            self.file = self.path.open("a")
+        except OSError as error:
+            message = f"{folder}: the run folder cannot be written ({error}); choose another out="
+            raise ConfigError(message) from error
+
+    def write(self, update: int, metrics: Mapping[str, Tensor]) -> list[Row]:
+        """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite is written as null.
+
+        This is where values leave the device: one transfer for all of them.
+        """
+        columns = {name: values.detach().double().cpu().tolist() for name, values in metrics.items()}
+        rows = []
+        for i, (seed, writer) in enumerate(zip(self.seeds, self.writers, strict=True)):
+            values = {name: column[i] for name, column in columns.items()}
+            for name, value in values.items():
+                writer.add_scalar(name, value, update)
+            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+            rows.append({"update": update, "seed": seed, **finite})
+        self.file.write("".join(json.dumps(row) + "\n" for row in rows))
+        self.file.flush()
+        return rows
+
+    def close(self) -> None:
+        """Flush and close both."""
+        self.file.close()
+        for writer in self.writers:
+            writer.close()
+
+
+def read_metrics(path: Path | str) -> list[Row]:
+    """All rows of a metrics.jsonl; [] if there is none. A last line cut short by a kill is left out."""
+    path = Path(path)
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise ConfigError(f"{path}:{number}: not a JSON object ({error})") from error
+    return rows

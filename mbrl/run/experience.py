@@ -1,0 +1,100 @@
+"""What the agent learns from: real rows and synthetic rows, mixed at a fixed ratio."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mbrl.core.errors import ConfigError, DivergenceError
+from mbrl.core.seeds import Streams
+from mbrl.core.types import Policy, Source, Transitions, concatenate
+from mbrl.datasets.buffer import RefreshBuffer
+
+
+class RealData:
+    """Model-free experience: batches of the dataset alone."""
+
+    refresh_every = None
+    synthetic = None
+
+    def __init__(self, data: Transitions, *, batch_size: int = 256) -> None:
+        """data: flat rows [B, ...] on the agent's device."""
+        self.data, self.batch_size = data, batch_size
+
+    def real(self, n: int, streams: Streams) -> Transitions:
+        """n rows of the dataset a seed, with replacement, [S, n, ...]."""
+        return self.data[streams.randint(len(self.data), n)]
+
+    def sample(self, streams: Streams) -> Transitions:
+        """A batch [S, batch_size, ...]."""
+        return self.real(self.batch_size, streams)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the dataset is not state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to load."""
+
+
+class MixedData:
+    """Rows of the dataset (a share real_ratio) and of a synthetic buffer that a source refills."""
+
+    def __init__(
+        self,
+        data: Transitions,
+        source: Source,
+        *,
+        batch_size: int = 256,
+        real_ratio: float = 0.05,
+        starts: int = 50_000,
+        horizon: int = 5,
+        retain: int = 5,
+        refresh_every: int = 1000,
+    ) -> None:
+        """starts rollouts of `horizon` steps a refresh, every refresh_every updates, the last `retain` kept.
+
+        The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05).
+        """
+        if not 0 <= real_ratio <= 1:
+            raise ConfigError(f"real_ratio={real_ratio}: a share lies between 0 and 1")
+        self.dataset = RealData(data, batch_size=batch_size)
+        self.source, self.starts, self.refresh_every = source, starts, refresh_every
+        self.real_rows = int(batch_size * real_ratio)
+        self.synthetic_rows = batch_size - self.real_rows
+        self.synthetic = RefreshBuffer(retain, starts * horizon)
+
+    def real(self, n: int, streams: Streams) -> Transitions:
+        """n rows of the dataset a seed, [S, n, ...]."""
+        return self.dataset.real(n, streams)
+
+    def refresh(self, policy: Policy, streams: Streams) -> dict[str, Tensor]:
+        """Draw new synthetic rows with the current policy; metrics [S]. Raises DivergenceError if none lives."""
+        rows, alive = self.source.draw(policy, self.starts, streams)
+        self.synthetic.add(rows, alive)
+        count = alive.sum(-1).double()
+        if not bool((count > 0).all()):
+            dead = [streams.seeds[i] for i in (count == 0).nonzero().flatten().tolist()]
+            raise DivergenceError(
+                f"no finite row in a whole refresh for seeds {dead}: the model has diverged"
+            )
+        reward = torch.where(alive, rows.reward, 0.0).sum(-1) / count
+        ended = (alive & rows.terminal).sum(-1) / count
+        share = count / alive.shape[-1]
+        return {"source/alive": share, "source/reward_mean": reward, "source/terminal": ended}
+
+    def sample(self, streams: Streams) -> Transitions:
+        """A batch [S, batch_size, ...], real rows first."""
+        synthetic = self.synthetic.sample(self.synthetic_rows, streams)
+        if self.real_rows == 0:
+            return synthetic
+        return concatenate([self.real(self.real_rows, streams), synthetic])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The synthetic rows: earlier policies drew them, so they cannot be drawn again."""
+        return self.synthetic.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of state_dict."""
+        self.synthetic.load_state_dict(state, self.dataset.data.obs.device)
