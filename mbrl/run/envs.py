@@ -1,0 +1,180 @@
+"""Gymnasium environments as everything else here expects them: flat observations, actions in [-1, 1]."""
+
+import difflib
+import importlib.metadata
+import platform
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+
+import mbrl
+from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.types import EnvSpec
+
+
+class UnitActions(gymnasium.ActionWrapper):
+    """Takes actions in [-1, 1], clipped there, and hands the environment its own scale.
+
+    One wrapper for clipping and scaling, so that the reward of an action outside the bounds is the reward
+    of the clipped one. MuJoCo clips controls by itself but charges their cost unclipped.
+    """
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        low, high = env.action_space.low, env.action_space.high
+        # Written as centre and half width, which is exact where the bounds already are -1 and 1.
+        self.centre = ((low + high) / 2).astype(np.float32)
+        self.half_width = ((high - low) / 2).astype(np.float32)
+        self.action_space = Box(-1.0, 1.0, low.shape, np.float32)
+
+    def action(self, action: np.ndarray) -> np.ndarray:
+        """Native action [A] float32 for action [A]; raises MismatchError for another number of entries."""
+        action = np.asarray(action, dtype=np.float32)
+        if action.shape != self.centre.shape:  # numpy would spread one number over all joints
+            raise MismatchError(
+                f"an action of shape {action.shape} for an environment of {self.centre.shape}"
+            )
+        return self.centre + self.half_width * np.clip(action, -1.0, 1.0)
+
+
+def make_native(spec: EnvSpec) -> gymnasium.Env:
+    """The environment with its own action scale; raises ConfigError as `make_env` does."""
+    _check_known(spec.id)
+    try:
+        with _quiet_versions():
+            env = gymnasium.make(spec.id, disable_env_checker=True, **spec.kwargs)
+    except TypeError as error:
+        raise ConfigError(f"environment {spec.id} does not take {dict(spec.kwargs)}: {error}") from error
+    except (ImportError, gymnasium.error.Error) as error:
+        raise ConfigError(f"environment {spec.id} cannot be made here: {error}") from error
+    problem = _space_problem(env)
+    if problem:
+        env.close()
+        raise ConfigError(f"environment {spec.id}: {problem}")
+    return env
+
+
+def make_env(spec: EnvSpec) -> gymnasium.Env:
+    """The environment of `spec`, taking actions in [-1, 1]; its own time limit included.
+
+    Ids of packages that register themselves on import are written "package:Name-v0".
+    Raises ConfigError for an unknown or unversioned id (with near matches), keyword arguments it does not
+    take, a missing dependency, an action space that is discrete or unbounded, or an observation that is
+    not a flat vector.
+    """
+    return UnitActions(make_native(spec))
+
+
+def env_dims(spec: EnvSpec) -> tuple[int, int]:
+    """(O, A) of the environment."""
+    env = make_env(spec)
+    dims = env.observation_space.shape[0], env.action_space.shape[0]
+    env.close()
+    return dims
+
+
+def check_dims(spec: EnvSpec, obs_dim: int, action_dim: int) -> None:
+    """Raise MismatchError unless the environment has these dimensions."""
+    o, a = env_dims(spec)
+    if (o, a) != (obs_dim, action_dim):
+        raise MismatchError(
+            f"environment {spec.id} {dict(spec.kwargs) or ''} has obs of {o} and actions of {a} numbers, "
+            f"but the data or model has {obs_dim} and {action_dim}; is it the right version (v4, v5)?"
+        )
+
+
+def max_steps(spec: EnvSpec) -> int | None:
+    """Steps after which the environment itself cuts an episode; None where it has no limit."""
+    env = make_env(spec)
+    limit = env.spec.max_episode_steps
+    env.close()
+    return limit
+
+
+def sim_state(env: gymnasium.Env) -> np.ndarray | None:
+    """MuJoCo's state concat(qpos, qvel) [D] float64; None for other environments."""
+    data = getattr(env.unwrapped, "data", None)
+    if not isinstance(data, mujoco.MjData):
+        return None
+    return np.concatenate([data.qpos, data.qvel])
+
+
+def set_sim_state(env: gymnasium.Env, state: np.ndarray) -> None:
+    """Put a MuJoCo environment, reset before, into a state of `sim_state`."""
+    nq = env.unwrapped.model.nq
+    # The solver starts from its last solution: clear it, so that a step depends on the state alone.
+    env.unwrapped.data.qacc_warmstart[:] = 0.0
+    env.unwrapped.set_state(state[:nq], state[nq:])
+
+
+def current_versions() -> dict[str, str]:
+    """What this process runs on, as recorded in every dataset, model and result."""
+    names = {"torch": torch.__version__, "numpy": np.__version__, "gymnasium": gymnasium.__version__}
+    return {
+        "python": platform.python_version(),
+        **names,
+        "mujoco": importlib.metadata.version("mujoco"),
+        "mbrl": mbrl.__version__,
+    }
+
+
+def version_warnings(spec: EnvSpec) -> list[str]:
+    """Reasons why `spec` here may not be the environment its data came from; empty if there are none."""
+    recorded, here = spec.versions.get("mujoco"), current_versions()["mujoco"]
+    if recorded is None or _minor(recorded) == _minor(here):
+        return []
+    message = f"{spec.id} was recorded with mujoco {recorded}, this is mujoco {here}"
+    if (_minor(recorded) < (3, 5)) != (_minor(here) < (3, 5)):
+        return [
+            f"{message}: 3.5 changed contact margins, so Hopper and Ant move differently; "
+            "returns are not comparable, install a mujoco of the same side"
+        ]
+    return [f"{message}: expect small differences"]
+
+
+def _minor(version: str) -> tuple[int, int]:
+    numbers = [*re.findall(r"\d+", version), "0", "0"]
+    return int(numbers[0]), int(numbers[1])
+
+
+def _check_known(env_id: str) -> None:
+    """Raise ConfigError for ids the registry lacks; a "package:" prefix is imported by gymnasium itself."""
+    name = env_id.rpartition(":")[2]
+    if ":" in env_id or name in gymnasium.registry:
+        return
+    near = difflib.get_close_matches(name, gymnasium.registry, n=4, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    version = "" if re.search(r"-v\d+$", name) else "an id ends in its version, such as -v5; "
+    raise ConfigError(
+        f"unknown environment {env_id!r}; {hint}{version}"
+        "environments of another package are written package:Name-v0"
+    )
+
+
+def _space_problem(env: gymnasium.Env) -> str:
+    """What makes this environment unusable here, or an empty string."""
+    action, obs = env.action_space, env.observation_space
+    if not isinstance(action, Box) or not np.issubdtype(action.dtype, np.floating):
+        return f"actions are {action}; only continuous ones (a Box of floats) are supported"
+    if len(action.shape) != 1:
+        return f"actions have shape {action.shape}; a flat vector is needed"
+    if not (np.isfinite(action.low).all() and np.isfinite(action.high).all()):
+        return f"actions are unbounded ({action}); bounds are needed to scale them to [-1, 1]"
+    if not isinstance(obs, Box) or len(obs.shape) != 1:
+        return f"observations are {obs}; a flat vector is needed (see gymnasium.wrappers.FlattenObservation)"
+    return ""
+
+
+@contextmanager
+def _quiet_versions() -> Iterator[None]:
+    """Silence gymnasium's advice to move to a newer environment version: data are bound to theirs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*The environment \S+ is out of date", DeprecationWarning)
+        yield

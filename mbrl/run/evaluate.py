@@ -1,0 +1,122 @@
+"""Returns of policies in the real environment."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mbrl.core.errors import ConfigError, DivergenceError
+from mbrl.core.seeds import child_seed
+from mbrl.core.types import EnvSpec, Policy
+from mbrl.run.envs import make_env
+
+DEFAULT_CAP = 1000
+"""Step cap for environments without a time limit of their own."""
+
+
+class Evaluation(NamedTuple):
+    """returns [S, episodes] float64, undiscounted; lengths [S, episodes] int64."""
+
+    returns: Tensor
+    lengths: Tensor
+
+
+@runtime_checkable
+class Episodic(Protocol):
+    """A policy with a memory, such as of the time passed."""
+
+    def reset(self) -> None:
+        """Called once before the first step of every (batch of) episodes."""
+
+
+class Evaluator:
+    """S x episodes environments, made once and used for every evaluation of a run.
+
+    They advance side by side with one `policy.act` a step. Finished ones are left standing: no step is
+    spent on them and no second episode can leak in, which a vector environment with autoreset cannot offer.
+    """
+
+    def __init__(
+        self, env: EnvSpec, *, seeds: Sequence[int], episodes: int = 10, max_steps: int | None = None
+    ) -> None:
+        """max_steps: cap on an episode's length besides the environment's own.
+
+        Raises ConfigError for an environment that cannot be used (see `make_env`) or no episodes.
+        """
+        if episodes < 1 or not seeds:
+            raise ConfigError(f"evaluation needs a seed and an episode, got {list(seeds)} and {episodes}")
+        if max_steps is not None and max_steps < 1:
+            raise ConfigError(f"max_steps is at least 1, got {max_steps}")
+        self.seeds, self.episodes = tuple(seeds), episodes
+        self.envs = [make_env(env) for _ in range(len(self.seeds) * episodes)]
+        self.cap = max_steps or self.envs[0].spec.max_episode_steps or DEFAULT_CAP
+
+    def __call__(self, policy: Policy, *, index: int = 0) -> Evaluation:
+        """One episode in every environment, with the deterministic policy.
+
+        policy.act sees obs [S, episodes, O] float32 on the policy's device (`policy.device`, else the CPU).
+        Start states depend on (seed, episode, index) alone: a run passes its update count as `index` to get
+        fresh ones each time. Raises DivergenceError for an action that is not finite.
+        """
+        obs = np.stack([e.reset(seed=s)[0] for e, s in zip(self.envs, self._reset_seeds(index), strict=True)])
+        obs = obs.astype(np.float32)
+        returns, lengths = np.zeros(len(self.envs)), np.zeros(len(self.envs), dtype=np.int64)
+        alive = np.arange(len(self.envs))
+        if isinstance(policy, Episodic):
+            policy.reset()
+        for step in range(self.cap):
+            action = self._act(policy, obs, alive, step)
+            running = []
+            for i in alive:
+                obs[i], reward, terminated, truncated, _ = self.envs[i].step(action[i])
+                returns[i] += reward
+                lengths[i] += 1
+                if not (terminated or truncated):
+                    running.append(i)
+            alive = np.array(running, dtype=np.int64)
+            if not alive.size:
+                break
+        shape = (len(self.seeds), self.episodes)
+        return Evaluation(torch.from_numpy(returns).view(shape), torch.from_numpy(lengths).view(shape))
+
+    def close(self) -> None:
+        """Release the environments."""
+        for env in self.envs:
+            env.close()
+
+    def _reset_seeds(self, index: int) -> list[int]:
+        # 31 bits, since some environments seed old generators that take no more.
+        names = [(seed, str(episode)) for seed in self.seeds for episode in range(self.episodes)]
+        return [child_seed(seed, "evaluate", str(index), episode) % 2**31 for seed, episode in names]
+
+    def _act(self, policy: Policy, obs: np.ndarray, alive: np.ndarray, step: int) -> np.ndarray:
+        batch = torch.tensor(obs).view(len(self.seeds), self.episodes, -1)
+        with torch.no_grad():
+            action = policy.act(batch.to(getattr(policy, "device", "cpu")))
+        action = action.flatten(0, 1).cpu().numpy()
+        bad = alive[~np.isfinite(action[alive]).all(-1)]
+        if bad.size:
+            raise DivergenceError(
+                f"the policy of seed {self.seeds[bad[0] // self.episodes]} gave the action {action[bad[0]]} "
+                f"at step {step} of evaluation episode {bad[0] % self.episodes}: its network has diverged"
+            )
+        return action
+
+
+def evaluate(
+    policy: Policy,
+    env: EnvSpec,
+    *,
+    seeds: Sequence[int],
+    episodes: int = 10,
+    max_steps: int | None = None,
+    index: int = 0,
+) -> Evaluation:
+    """One evaluation with environments of its own; arguments and errors as in `Evaluator`."""
+    evaluator = Evaluator(env, seeds=seeds, episodes=episodes, max_steps=max_steps)
+    try:
+        return evaluator(policy, index=index)
+    finally:
+        evaluator.close()

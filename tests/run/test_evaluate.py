@@ -1,0 +1,148 @@
+"""Evaluation: first episodes only, reproducible, no cross-talk between seeds."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from mbrl.core.errors import ConfigError, DivergenceError
+from mbrl.core.seeds import child_seed
+from mbrl.core.types import EnvSpec
+from mbrl.run.evaluate import Evaluator, evaluate
+
+COUNTER = EnvSpec("CounterTest-v0")
+PENDULUM = EnvSpec("InvertedDoublePendulum-v5")
+
+
+class Counter(gymnasium.Env):
+    """Pays 1, 2, 3, ...; ends after a number of steps drawn at reset and shown in the observation."""
+
+    action_space = Box(-1, 1, (1,), np.float32)
+    observation_space = Box(-np.inf, np.inf, (2,), np.float32)
+
+    def __init__(self, endless=False):
+        self.endless = endless
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.length, self.t = int(self.np_random.integers(1, 9)), 0
+        return np.float32([self.length, 0]), {}
+
+    def step(self, action):
+        self.t += 1
+        assert self.endless or self.t <= self.length, "stepped after the end"
+        done = self.t == self.length and not self.endless
+        return np.float32([self.length, self.t]), float(self.t), done, False, {}
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    gymnasium.register("CounterTest-v0", entry_point=Counter)
+    yield
+    del gymnasium.registry["CounterTest-v0"]
+
+
+class Linear:
+    """tanh of a linear map a seed, each row by itself, so that stacking changes no bit."""
+
+    def __init__(self, seeds, obs_dim, action_dim):
+        self.seen = []
+        rows = [torch.randn(obs_dim, action_dim, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        self.weight = torch.stack(rows)
+
+    def act(self, obs, streams=None):
+        assert streams is None
+        assert obs.dtype == torch.float32
+        self.seen.append(obs)
+        return torch.tanh((obs.unsqueeze(-1) * self.weight.unsqueeze(1)).sum(-2))
+
+
+def test_every_environment_contributes_its_first_episode():
+    policy = Linear([4, 5], 2, 1)
+    result = evaluate(policy, COUNTER, seeds=[4, 5], episodes=6)
+    drawn = policy.seen[0][..., 0].long()
+    assert result.lengths.tolist() == drawn.tolist()
+    assert len(set(drawn.flatten().tolist())) > 2
+    assert torch.equal(result.returns, (drawn * (drawn + 1) / 2).double())
+    assert len(policy.seen) == drawn.max()
+    assert policy.seen[0].shape == (2, 6, 2)
+
+
+def test_never_ending_environments_are_cut():
+    endless = EnvSpec("CounterTest-v0", {"endless": True})
+    result = evaluate(Linear([0], 2, 1), endless, seeds=[0], episodes=2, max_steps=5)
+    assert result.lengths.tolist() == [[5, 5]]
+    assert result.returns.tolist() == [[15.0, 15.0]]
+    assert Evaluator(endless, seeds=[0], episodes=1).cap == 1000
+
+
+def test_the_environments_own_limit_counts():
+    spec = EnvSpec("CounterTest-v0", {"endless": True, "max_episode_steps": 3})
+    assert evaluate(Linear([0], 2, 1), spec, seeds=[0], episodes=1).lengths.tolist() == [[3]]
+
+
+def test_a_seed_sees_the_same_alone_and_in_a_stack():
+    both = evaluate(Linear([0, 1], 9, 1), PENDULUM, seeds=[0, 1], episodes=3)
+    for row, seed in enumerate([0, 1]):
+        alone = evaluate(Linear([seed], 9, 1), PENDULUM, seeds=[seed], episodes=3)
+        assert torch.equal(both.returns[row], alone.returns[0])
+        assert torch.equal(both.lengths[row], alone.lengths[0])
+    assert not torch.equal(both.returns[0], both.returns[1])
+
+
+def test_reused_environments_repeat_themselves():
+    evaluator = Evaluator(PENDULUM, seeds=[0, 1], episodes=3)
+    policy = Linear([0, 1], 9, 1)
+    first, other, again = evaluator(policy), evaluator(policy, index=7), evaluator(policy)
+    evaluator.close()
+    assert torch.equal(first.returns, again.returns)
+    assert not torch.equal(first.returns, other.returns)
+
+
+def test_agrees_with_gymnasiums_loop():
+    """The same episode, stepped by hand in the plain environment."""
+    policy = Linear([3], 9, 1)
+    result = evaluate(policy, PENDULUM, seeds=[3], episodes=1)
+    start = policy.seen[0][0, 0]
+    env = gymnasium.make(PENDULUM.id)
+    obs, _ = env.reset(seed=child_seed(3, "evaluate", "0", "0") % 2**31)
+    assert torch.equal(torch.tensor(obs, dtype=torch.float32), start)
+    total, done = 0.0, False
+    while not done:
+        action = policy.act(torch.tensor(obs, dtype=torch.float32)[None, None])[0, 0].numpy()
+        obs, reward, terminated, truncated, _ = env.step(action)
+        total, done = total + reward, terminated or truncated
+    assert result.returns[0, 0].item() == pytest.approx(total, rel=1e-12)
+
+
+def test_nan_actions_name_seed_and_step():
+    class Broken(Linear):
+        def act(self, obs, streams=None):
+            action = super().act(obs)
+            if len(self.seen) == 2:
+                action[1] = float("nan")
+            return action
+
+    spec = EnvSpec("CounterTest-v0", {"endless": True})
+    with pytest.raises(DivergenceError, match=r"seed 12 .* step 1 "):
+        evaluate(Broken([11, 12], 2, 1), spec, seeds=[11, 12], episodes=2, max_steps=4)
+
+
+def test_policies_with_a_memory_are_reset():
+    class Clock(Linear):
+        resets = 0
+
+        def reset(self):
+            self.resets += 1
+
+    evaluator, policy = Evaluator(COUNTER, seeds=[0], episodes=2), Clock([0], 2, 1)
+    evaluator(policy)
+    evaluator(policy)
+    assert policy.resets == 2
+
+
+@pytest.mark.parametrize("bad", [{"episodes": 0}, {"seeds": []}, {"max_steps": 0}])
+def test_impossible_requests(bad):
+    with pytest.raises(ConfigError):
+        Evaluator(COUNTER, **{"seeds": [0], "episodes": 1, **bad})
