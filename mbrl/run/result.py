@@ -1,0 +1,80 @@
+"""What a run came to: result.json and the final table."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mbrl.core.log import Row, read_metrics
+from mbrl.run.envs import current_versions
+
+TAIL = 10
+
+
+def summarise(rows: Sequence[Row], seeds: Sequence[int], name: str) -> dict[str, list[float | None]] | None:
+    """Last evaluation, mean of the last ten, and best, of metric `name`: a list each, in the order of seeds.
+
+    None where the metric was never logged. Best is a selection by online return: report it as such.
+    """
+    series = {s: [r[name] for r in rows if r["seed"] == s and r.get(name) is not None] for s in seeds}
+    if not any(series.values()):
+        return None
+    mean = {s: sum(v[-TAIL:]) / len(v[-TAIL:]) if v else None for s, v in series.items()}
+    return {
+        "last": [series[s][-1] if series[s] else None for s in seeds],
+        "mean_last_10": [mean[s] for s in seeds],
+        "best": [max(series[s]) if series[s] else None for s in seeds],
+    }
+
+
+def write_result(
+    folder: Path,
+    *,
+    status: str,
+    updates: int,
+    seeds: Sequence[int],
+    seconds: float,
+    dataset: Mapping[str, Any],
+    diagnosis: str | None = None,
+) -> dict[str, Any]:
+    """Write <run>/result.json, atomically, and return it.
+
+    status: finished, diverged or interrupted. Returns and normalised scores come from metrics.jsonl, one
+    value a seed in the order of `seeds`; updates_per_second counts all stacked seeds as one.
+    """
+    rows = read_metrics(folder / "metrics.jsonl")
+    result = {
+        "status": status,
+        "updates": updates,
+        "seeds": list(seeds),
+        "return": summarise(rows, seeds, "eval/return"),
+        "normalized": summarise(rows, seeds, "eval/normalized"),
+        "seconds": round(seconds, 3),
+        "updates_per_second": round(updates / seconds, 3) if seconds else None,
+        "versions": current_versions(),
+        "dataset": dict(dataset),
+    }
+    if diagnosis:
+        result["diagnosis"] = diagnosis
+    fresh = folder / "result.json.fresh"
+    fresh.write_text(json.dumps(result, indent=1))
+    os.replace(fresh, folder / "result.json")
+    return result
+
+
+def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:
+    """The final table: one line a seed, raw return beside the normalised score, the behaviour's mean below."""
+    heads = ["seed", "last", "mean of last 10", "best", "normalized (last)"]
+    returns, normalized = result["return"], result["normalized"]
+    lines = []
+    for i, seed in enumerate(result["seeds"]):
+        figures = [returns[k][i] if returns else None for k in ("last", "mean_last_10", "best")]
+        figures.append(normalized["last"][i] if normalized else None)
+        lines.append([str(seed), *("-" if f is None else f"{f:.1f}" for f in figures)])
+    if behaviour is not None:
+        lines.append(["data", f"{behaviour:.1f}", "", "", ""])
+    widths = [max(len(row[i]) for row in [heads, *lines]) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *lines]
+    )

@@ -1,0 +1,170 @@
+"""The loop: refresh the synthetic rows, sample a batch, update, now and then look, log and save."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mbrl.core.checkpoint import exists, flatten, load_tree, save_tree, unflatten
+from mbrl.core.errors import DivergenceError, MismatchError
+from mbrl.core.log import MetricsLog
+from mbrl.core.progress import progress
+from mbrl.core.seeds import Streams
+from mbrl.core.types import Agent
+from mbrl.run import guard
+from mbrl.run.experience import MixedData, RealData
+from mbrl.run.interrupt import StopRequest
+from mbrl.run.probe import HasValues, reach_probe
+from mbrl.run.result import write_result
+
+Metrics = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train and how often to look; all in updates."""
+
+    updates: int
+    eval_every: int = 1000
+    log_every: int = 1000
+    checkpoint_every: int = 10_000
+    q_limit: float | None = 1e7
+    progress: bool = True
+
+
+class Trainer:
+    """S stacked runs in one folder. Looking, logging and saving never change what is learned."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        agent: Agent,
+        experience: RealData | MixedData,
+        schedule: Schedule,
+        *,
+        seeds: Sequence[int],
+        dataset: Mapping[str, Any],
+        evaluate: Callable[[Agent, int], Metrics] | None = None,
+        device: torch.device | str = "cpu",
+        resume: bool = False,
+    ) -> None:
+        """dataset: identity for result.json and the checkpoint, {"id", "sha256", "transitions"}.
+
+        evaluate: (agent, update) -> metrics [S]. resume: continue from <folder>/checkpoint if there is one;
+        raises MismatchError if that belongs to other seeds or another dataset.
+        """
+        self.folder, self.agent, self.experience, self.schedule = Path(folder), agent, experience, schedule
+        self.seeds, self.dataset, self.evaluate, self.device = tuple(seeds), dict(dataset), evaluate, device
+        self.streams = Streams(seeds, "train", device)
+        self.update, self.seconds = 0, 0.0
+        self.sums: Metrics = {}
+        self.summed = 0
+        self.refreshed: Metrics = {}
+        resumed = resume and exists(self.folder / "checkpoint")
+        if resumed:
+            self._load()
+        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if resumed else None)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, a stop request or divergence; returns what result.json then holds.
+
+        Raises DivergenceError after writing the result: <folder>/checkpoint is the last good state, and
+        <folder>/checkpoint-diverged the state in which it stopped.
+        """
+        total, began = self.schedule.updates, time.perf_counter() - self.seconds
+        bar = progress(total, "train", initial=self.update, enabled=self.schedule.progress, unit="update")
+        failure = None
+        try:
+            with StopRequest() as stop:
+                self._loop(bar, stop, began)
+            status = "finished" if self.update >= total else "interrupted"
+        except DivergenceError as error:
+            status, failure = "diverged", error
+            self._save("checkpoint-diverged", began)
+        finally:
+            bar.close()
+            self.log.close()
+        result = write_result(
+            self.folder,
+            status=status,
+            updates=self.update,
+            seeds=self.seeds,
+            seconds=time.perf_counter() - began,
+            dataset=self.dataset,
+            diagnosis=str(failure) if failure else None,
+        )
+        if failure:
+            raise failure
+        return result
+
+    def _loop(self, bar: Any, stop: StopRequest, began: float) -> None:
+        plan = self.schedule
+        if self.update == 0:
+            self._look(bar, evaluate=True)
+            self._save("checkpoint", began)
+        while self.update < plan.updates and not stop.requested:
+            self._step()
+            bar.update()
+            last = self.update == plan.updates or stop.requested
+            self._look(bar, evaluate=self.update % plan.eval_every == 0 or self.update == plan.updates)
+            if self.update % plan.checkpoint_every == 0 or last:
+                self._save("checkpoint", began)
+
+    def _step(self) -> None:
+        """One update, its metrics added to the running sums on the device."""
+        every = self.experience.refresh_every
+        if every and self.update % every == 0:
+            self.refreshed = self.experience.refresh(self.agent, self.streams)
+        metrics = self.agent.update(self.experience.sample(self.streams), self.streams)
+        self.update += 1
+        if self.summed:
+            torch._foreach_add_(list(self.sums.values()), list(metrics.values()))
+        else:
+            self.sums = {k: v.clone() for k, v in metrics.items()}
+        self.summed += 1
+
+    def _look(self, bar: Any, *, evaluate: bool) -> None:
+        """Evaluate and log where it is due; raises DivergenceError."""
+        due = self.summed and (self.update % self.schedule.log_every == 0 or evaluate)
+        metrics: Metrics = {}
+        if due:
+            metrics |= {k: v / self.summed for k, v in self.sums.items()} | self.refreshed
+            self.summed = 0
+            if isinstance(self.agent, HasValues):
+                probe = Streams(self.seeds, f"probe.{self.update}", self.device)
+                metrics |= reach_probe(self.agent, self.experience, probe)
+        if metrics:
+            guard.check(self.log.write(self.update, metrics), self.schedule.q_limit)
+        if evaluate and self.evaluate:
+            rows = self.log.write(self.update, self.evaluate(self.agent, self.update))
+            bar.set_postfix_str("return " + " ".join(f"{row['eval/return']:.0f}" for row in rows))
+
+    def _save(self, name: str, began: float) -> None:
+        # Metric names hold a slash, which a checkpoint reads as nesting.
+        tree = {
+            "agent": self.agent.state_dict(),
+            "experience": self.experience.state_dict(),
+            "streams": self.streams.state_dict(),
+            "sums": unflatten(self.sums if self.summed else {}),
+            "refreshed": unflatten(self.refreshed),
+        }
+        meta = {"update": self.update, "seconds": time.perf_counter() - began, "summed": self.summed}
+        save_tree(self.folder / name, tree, meta | {"seeds": self.seeds, "dataset": self.dataset})
+
+    def _load(self) -> None:
+        tree, meta = load_tree(self.folder / "checkpoint")
+        for key, mine in (("seeds", list(self.seeds)), ("dataset", self.dataset)):
+            if meta[key] != mine:
+                raise MismatchError(
+                    f"{self.folder}/checkpoint was made with {key} {meta[key]}, this run has {mine}"
+                )
+        self.agent.load_state_dict(tree["agent"])
+        self.experience.load_state_dict(tree.get("experience", {}))
+        self.streams.load_state_dict(tree["streams"])
+        for name in ("sums", "refreshed"):
+            setattr(self, name, {k: v.to(self.device) for k, v in flatten(tree.get(name, {})).items()})
+        self.update, self.seconds, self.summed = meta["update"], meta["seconds"], meta["summed"]
