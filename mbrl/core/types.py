@@ -161,10 +161,15 @@ class Agent(Policy, Protocol):
 
 
 class Source(Protocol):
-    """Synthetic experience from the current policy: truncated model rollouts, guided diffusion, ..."""
+    """Synthetic experience from the current policy: truncated model rollouts, guided diffusion, ...
+
+    horizon: rows a start gives; their `step` runs from 1 to horizon.
+    """
+
+    horizon: int
 
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
-        """Rows [S, B, ...] from n starts a seed, and alive [S, B] bool: rows where it is False are void."""
+        """Rows [S, n * horizon, ...] from n starts a seed, and alive [S, n * horizon] bool: others are void."""
 
 
 Termination = Callable[[Tensor, Tensor, Tensor], Tensor]

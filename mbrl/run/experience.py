@@ -49,11 +49,10 @@ class MixedData:
         batch_size: int = 256,
         real_ratio: float = 0.05,
         starts: int = 50_000,
-        horizon: int = 5,
         retain: int = 5,
         refresh_every: int = 1000,
     ) -> None:
-        """starts rollouts of `horizon` steps a refresh, every refresh_every updates, the last `retain` kept.
+        """starts * source.horizon rows a refresh, every refresh_every updates, the last `retain` refreshes kept.
 
         The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05).
         """
@@ -63,7 +62,7 @@ class MixedData:
         self.source, self.starts, self.refresh_every = source, starts, refresh_every
         self.real_rows = int(batch_size * real_ratio)
         self.synthetic_rows = batch_size - self.real_rows
-        self.synthetic = RefreshBuffer(retain, starts * horizon)
+        self.synthetic = RefreshBuffer(retain, starts * source.horizon)
 
     def real(self, n: int, streams: Streams) -> Transitions:
         """n rows of the dataset a seed, [S, n, ...]."""
