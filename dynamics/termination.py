@@ -189,27 +189,11 @@ BUILDERS: dict[str, Callable[..., Termination]] = {
 TERMINATIONS: dict[str, Termination] = {env_id: build() for env_id, build in BUILDERS.items()}
 """Rule of each environment with its default arguments."""
 
-HARMLESS = frozenset(
-    (
-        "forward_reward_weight",
-        "ctrl_cost_weight",
-        "contact_cost_weight",
-        "healthy_reward",
-        "contact_force_range",
-        "reset_noise_scale",
-        "frame_skip",
-        "main_body",
-        "default_camera_config",
-        "render_mode",
-        "width",
-        "height",
-        "camera_id",
-        "camera_name",
-        "max_geom",
-        "visual_options",
-        "max_episode_steps",
-    )
-)
+REWARDS = {"forward_reward_weight", "ctrl_cost_weight", "contact_cost_weight", "healthy_reward"}
+MOTION = {"contact_force_range", "reset_noise_scale", "frame_skip", "main_body", "max_episode_steps"}
+PICTURE = {"default_camera_config", "render_mode", "width", "height", "camera_id", "camera_name"}
+PICTURE_V5 = {"max_geom", "visual_options"}
+HARMLESS = REWARDS | MOTION | PICTURE | PICTURE_V5
 """Constructor arguments that do not touch the end of an episode."""
 
 
