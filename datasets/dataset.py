@@ -36,7 +36,7 @@ class Stats:
 class OfflineDataset:
     """Transitions [B] on the CPU, bound to the environment they were recorded in.
 
-    id: name with version, "d4rl/hopper-medium-v2", "minari/mujoco/hopper/medium-v0", "sample/...", "local/...".
+    id: source and name: "d4rl/hopper-medium-v2", "minari/mujoco/hopper/medium-v0", "sample/..", "local/..".
     transitions: obs, action (in [-1, 1]), reward, next_obs, float32; terminal, timeout; step 0; sim_state
         float64, qpos then qvel at obs, where it was recorded and agrees with obs.
     episode [B] int64: number of the episode in the file, never decreasing; a number is skipped where all

@@ -1,6 +1,6 @@
 """What a file holds, before anything is decided about it: rows in time order, one column a numpy array."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,9 +8,7 @@ import numpy as np
 
 from mbrl.core.errors import DataError
 
-Array = np.ndarray
-
-# D4RL's names in files -> the fields below. The only table of foreign names.
+# D4RL's names in files -> the fields of Record. The only table of foreign names.
 KEYS = {
     "observations": "observations",
     "actions": "actions",
@@ -22,6 +20,7 @@ KEYS = {
     "infos/qvel": "qvel",
 }
 REQUIRED = ("observations", "actions", "rewards", "terminals")
+OPTIONAL = tuple(key for key in KEYS if key not in REQUIRED)
 
 
 @dataclass(frozen=True)
@@ -34,50 +33,52 @@ class Record:
     `observations`.
     """
 
-    observations: Array
-    actions: Array
-    rewards: Array
-    terminals: Array
-    timeouts: Array | None = None
-    next_observations: Array | None = None
-    qpos: Array | None = None
-    qvel: Array | None = None
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminals: np.ndarray
+    timeouts: np.ndarray | None = None
+    next_observations: np.ndarray | None = None
+    qpos: np.ndarray | None = None
+    qvel: np.ndarray | None = None
 
     def __len__(self) -> int:
         """N."""
-        return len(self.rewards)
+        return len(self.observations)
 
-    def present(self) -> dict[str, Array]:
+    def present(self) -> dict[str, np.ndarray]:
         """The columns that are there, by field name."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in columns.items() if value is not None}
 
 
-def record_from(columns: Mapping[str, Any], where: str) -> Record:
-    """A Record from a mapping of D4RL's keys ("infos/qpos" or "qpos") to arrays; keys it does not know are left.
+def record_from(columns: Mapping[str, Any], where: str, keys: Iterable[str] | None = None) -> Record:
+    """A Record from a mapping of D4RL's keys to arrays; other keys are left alone.
 
+    keys: all the keys of the source, for the message, where `columns` holds only those of KEYS.
     Raises DataError, naming `where`, the key and what there is instead, if a required key is missing.
     """
-    found = {}
-    for key, name in KEYS.items():
-        value = columns.get(key, columns.get(name))
-        if value is not None:
-            found[name] = np.asarray(value)
-    missing = [name for name in REQUIRED if name not in found]
+    missing = [key for key in REQUIRED if key not in columns]
     if missing:
+        names = sorted(columns if keys is None else keys)
         raise DataError(
-            f"{where}: no key {' or '.join(map(repr, missing))}; it has {_listed(columns)}.{_hint(columns)}"
+            f"{where}: no key {', '.join(map(repr, missing))}; it has {', '.join(names) or 'no keys at all'}. "
+            + _hint(names)
         )
+    found = {
+        name: _array(columns[key], key, where) for key, name in KEYS.items() if columns.get(key) is not None
+    }
     return Record(**found)
 
 
-def _listed(columns: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(columns)) or "no keys at all"
+def _array(values: Any, key: str, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:  # rows of different lengths, or nothing numpy knows
+        raise DataError(f"{where}: {key} is not an array: {error}") from error
 
 
-def _hint(columns: Mapping[str, Any]) -> str:
-    if {"done", "dones"} & set(columns):
-        return (
-            " A 'done' does not say whether the MDP or only the record ended: store terminals and timeouts."
-        )
-    return f" Required are {', '.join(REQUIRED)}; timeouts, next_observations, infos/qpos, infos/qvel are optional."
+def _hint(names: list[str]) -> str:
+    if {"done", "dones"} & set(names):
+        return "A 'done' does not say whether the MDP or only the record ended: store terminals and timeouts."
+    return f"Required are {', '.join(REQUIRED)}; optional are {', '.join(OPTIONAL)}."

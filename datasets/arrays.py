@@ -1,0 +1,99 @@
+"""Plain arrays, in memory or in an npz file: the way in for data of one's own."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mbrl.core.errors import DataError
+from mbrl.datasets.assemble import assemble
+from mbrl.datasets.binding import env_from_attributes, text
+from mbrl.datasets.dataset import OfflineDataset
+from mbrl.datasets.digest import file_sha256
+from mbrl.datasets.locate import checked_id, existing_file, local_id
+from mbrl.datasets.record import KEYS, record_from
+
+_ATTRIBUTES = ("env_id", "env_kwargs", "versions", "behaviour", "dataset_id")
+
+
+def from_arrays(
+    observations: ArrayLike,
+    actions: ArrayLike,
+    rewards: ArrayLike,
+    terminals: ArrayLike,
+    timeouts: ArrayLike | None = None,
+    next_observations: ArrayLike | None = None,
+    qpos: ArrayLike | None = None,
+    qvel: ArrayLike | None = None,
+    *,
+    id: str = "local/arrays",
+    **options: Any,
+) -> OfflineDataset:
+    """A dataset from arrays of rows in time order, episodes one after another, as in `record.Record`.
+
+    Give timeouts (last row of each episode that did not end in a terminal) or, failing that, max_episode_steps;
+    give next_observations if you have them, else the last row of a timed-out episode is lost. The arrays are
+    copied. options: see `assemble`, env=EnvSpec(...) first of all.
+
+    Raises DataError naming the array and row at fault.
+    """
+    columns = {
+        "observations": observations,
+        "actions": actions,
+        "rewards": rewards,
+        "terminals": terminals,
+        "timeouts": timeouts,
+        "next_observations": next_observations,
+        "infos/qpos": qpos,
+        "infos/qvel": qvel,
+    }
+    return assemble(record_from(columns, id), id=checked_id(id), **options)
+
+
+def read_npz(path: str | Path, *, id: str | None = None, **options: Any) -> OfflineDataset:
+    """The dataset in an npz file with the keys of `read_hdf5`; qpos and qvel also without "infos/".
+
+    env_id, env_kwargs, versions, behaviour and dataset_id may be strings among the keys. Nothing is unpickled.
+    Raises DataError, with the file and key, for a file that is not npz, damaged, or without usable data.
+    """
+    path = existing_file(path)
+    columns, keys = _read(path)
+    attributes = {key: columns.pop(key) for key in _ATTRIBUTES if key in columns}
+    name = text(attributes.get("dataset_id", "")) or path.stem
+    return assemble(
+        record_from(columns, str(path), keys),
+        id=local_id(name) if id is None else checked_id(id),
+        where=str(path),
+        sha256=file_sha256(path),
+        recorded_env=env_from_attributes(attributes, str(path)),
+        behaviour=text(attributes.get("behaviour", "")),
+        **options,
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    wanted = {key: key for key in (*KEYS, *_ATTRIBUTES)} | {"qpos": "infos/qpos", "qvel": "infos/qvel"}
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} holds a single array; expected an npz file with named arrays")
+        with file:
+            return {wanted[key]: _member(file, key, path) for key in file.files if key in wanted}, file.files
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is not an npz file, or is truncated or damaged: {error}") from error
+
+
+def _member(file: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
+    try:
+        return file[key]
+    except ValueError as error:  # an object array, which only unpickling could read
+        raise DataError(
+            f"{path}: {key} holds pickled objects, which are never loaded; store a plain array"
+        ) from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: {key} cannot be read, the file is truncated or damaged: {error}") from error
