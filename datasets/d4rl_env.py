@@ -25,11 +25,7 @@ def from_d4rl_env(env: Any, **options: Any) -> OfflineDataset:
         raise DataError(f"{type(env).__name__} has no get_dataset(); expected an environment made by d4rl")
     name = getattr(getattr(env, "spec", None), "id", None) or "d4rl-env"
     known = name in REFERENCES
-    notes = (
-        ()
-        if known
-        else (f"its name is not one of D4RL's datasets: {unknown_name('name', name, REFERENCES)}",)
-    )
+    notes = () if known else (f"{name!r} is not one of D4RL's datasets: no reference scores, no environment",)
     columns = env.get_dataset()
     options.setdefault("max_episode_steps", _step_limit(env))
     return assemble(

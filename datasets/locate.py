@@ -64,8 +64,8 @@ def d4rl_file(name: str) -> Path:
     if name not in PATHS:
         family = [known for known in PATHS if known.split("-")[0] == name.split("-")[0]]
         raise DataError(
-            f"{unknown_name('D4RL dataset', name, family or PATHS)}. The version is part of the name; a file of another "
-            "name loads by its path"
+            f"{unknown_name('D4RL dataset', name, family or PATHS)}. The version is part of the name; a file of "
+            "another name loads by its path"
         )
     folder = d4rl_folder()
     candidates = [folder / PATHS[name].rsplit("/", 1)[1], folder / f"{name}.hdf5"]
