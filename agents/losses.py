@@ -31,7 +31,8 @@ def diversity(gradients: Tensor) -> Tensor:
     members = gradients.shape[-3]
     if members < 2:
         raise ValueError(f"diversity compares critics with each other and needs at least 2, got {members}")
-    unit = gradients * gradients.square().sum(-1, keepdim=True).clamp_min(1e-24).rsqrt()
+    squared = gradients.square().sum(-1, keepdim=True)
+    unit = gradients * squared.masked_fill(squared < 1e-24, torch.inf).rsqrt()
     pairs = unit.sum(dim=-3).square().sum(-1) - unit.square().sum(-1).sum(dim=-2)
     return pairs.mean(dim=-1) / (members - 1)
 
