@@ -50,4 +50,4 @@ class BC:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of state_dict."""
         self.actor.load_state_dict(state["actor"])
-        load_optimiser_state(self.optimiser, state["optimiser"])
+        load_optimiser_state(self.optimiser, state.get("optimiser", {}))

@@ -40,7 +40,10 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Ten
 
 
 def load_optimiser_state(optimiser: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Inverse of optimiser_state."""
+    """Inverse of optimiser_state; {} is the state before the first step, which leaves no trace in a file.
+
+    Copies, since torch would keep the given moments and step them in place for both owners.
+    """
     groups = optimiser.state_dict()["param_groups"]
-    entries = {int(i): dict(tensors) for i, tensors in state.items()}
+    entries = {int(i): {k: t.clone() for k, t in tensors.items()} for i, tensors in state.items()}
     optimiser.load_state_dict({"state": entries, "param_groups": groups})

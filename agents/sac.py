@@ -167,4 +167,4 @@ class SAC:
             part.load_state_dict(state[name])
         self.log_alpha.copy_(state["log_alpha"])
         for name, optimiser in self._optimisers().items():
-            load_optimiser_state(optimiser, state["optimisers"].get(name, {}))
+            load_optimiser_state(optimiser, state.get("optimisers", {}).get(name, {}))
