@@ -2,15 +2,17 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from mbrl.core.errors import ConfigError
 
-Row = dict[str, float | int]
+Row = dict[str, float | int | None]
 
 
 class MetricsLog:
@@ -26,9 +28,11 @@ class MetricsLog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             rows = [] if keep is None else [r for r in read_metrics(self.path) if r["update"] <= keep]
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            fresh = self.path.with_suffix(".fresh")
+            fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            os.replace(fresh, self.path)
             board = Path(folder) / "tensorboard"
-            purge = None if keep is None else keep + 1
+            purge = 0 if keep is None else keep + 1
             self.writers = [SummaryWriter(board / f"seed_{s}", purge_step=purge) for s in self.seeds]
             self.file = self.path.open("a")
         except OSError as error:
@@ -36,21 +40,29 @@ class MetricsLog:
             raise ConfigError(message) from error
 
     def write(self, update: int, metrics: Mapping[str, Tensor]) -> list[Row]:
-        """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite is written as null.
-
-        This is where values leave the device: one transfer for all of them.
-        """
-        columns = {name: values.detach().double().cpu().tolist() for name, values in metrics.items()}
-        rows = []
-        for i, (seed, writer) in enumerate(zip(self.seeds, self.writers, strict=True)):
-            values = {name: column[i] for name, column in columns.items()}
-            for name, value in values.items():
-                writer.add_scalar(name, value, update)
-            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-            rows.append({"update": update, "seed": seed, **finite})
+        """Append `rows` of the metrics to both logs, and return them."""
+        rows = self.rows(update, metrics)
+        for row, writer in zip(rows, self.writers, strict=True):
+            for name in metrics:
+                if row[name] is not None:
+                    writer.add_scalar(name, row[name], update)
         self.file.write("".join(json.dumps(row) + "\n" for row in rows))
         self.file.flush()
         return rows
+
+    def rows(self, update: int, metrics: Mapping[str, Tensor]) -> list[Row]:
+        """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite becomes None.
+
+        This is where values leave the device: one transfer for all of them.
+        """
+        if not metrics:
+            return [{"update": update, "seed": seed} for seed in self.seeds]
+        columns = torch.stack([v.detach().double() for v in metrics.values()], dim=-1).tolist()
+        finite = [[v if math.isfinite(v) else None for v in column] for column in columns]
+        return [
+            {"update": update, "seed": seed, **dict(zip(metrics, values, strict=True))}
+            for seed, values in zip(self.seeds, finite, strict=True)
+        ]
 
     def close(self) -> None:
         """Flush and close both."""

@@ -1,6 +1,5 @@
 """The divergence guard: values that are not finite, or beyond every plausible scale, end a run with a diagnosis."""
 
-import math
 from collections.abc import Sequence
 
 from mbrl.core.errors import DivergenceError
@@ -20,9 +19,11 @@ def check(rows: Sequence[Row], q_limit: float | None) -> None:
         broken = [k for k, v in row.items() if v is None and not k.startswith(("reach/", "eval/"))]
         if broken:
             figures = ", ".join(f"{k} {row[k]:.4g}" for k in WATCHED if row.get(k) is not None)
-            raise DivergenceError(f"{where}: {', '.join(broken)} not finite ({figures or 'no figure is'})")
+            raise DivergenceError(
+                f"{where}: {', '.join(broken)} not finite" + (f" ({figures})" if figures else "")
+            )
         q = row.get("critic/q_mean")
-        if q_limit is not None and q is not None and (math.isnan(q) or abs(q) > q_limit):
+        if q_limit is not None and q is not None and abs(q) > q_limit:
             raise DivergenceError(
                 f"{where}: mean Q is {q:.4g}, beyond train.q_limit={q_limit:g}; rising values on model rollouts "
                 "are the mark of edge-of-reach bootstrapping (more critics or a larger eta hold them down)"
