@@ -19,7 +19,10 @@ Tree = dict[str, Any]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """{"a": {"b": x}} -> {"a/b": x}. Raises CheckpointError for anything that is not a tensor or a dict."""
+    """{"a": {"b": x}} -> {"a/b": x}; an empty dict leaves no trace.
+
+    Raises CheckpointError for anything that is not a tensor or a dict.
+    """
     flat: dict[str, Tensor] = {}
     for key, value in tree.items():
         if "/" in key:
@@ -68,7 +71,7 @@ def save_tree(folder: Path | str, tree: Mapping[str, Any], meta: Mapping[str, An
         fresh.rename(folder)
         _flush(folder.parent)
         shutil.rmtree(previous, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot write a checkpoint here ({error})") from error
 
 
