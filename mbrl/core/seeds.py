@@ -52,7 +52,9 @@ class Streams:
         Drawn as floor(u * high) from 53-bit uniforms, so the bias for high < 2**31 is below 1e-6.
         """
         u = self.rand(*shape, dtype=torch.float64)
-        bound = torch.as_tensor(high, dtype=torch.float64, device=self.device)
+        if not isinstance(high, Tensor):
+            high = torch.full((), high, device=self.device)
+        bound = high.double()
         bound = bound.reshape(bound.shape + (1,) * (u.dim() - bound.dim()))
         return (u * bound).long().clamp_max_((bound - 1).long())
 
