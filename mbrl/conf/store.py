@@ -1,0 +1,59 @@
+"""What Hydra has to know before it composes: the schemas by group, and the resolvers used in the yaml files."""
+
+import functools
+import re
+from pathlib import PurePosixPath
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from mbrl.conf import schema
+
+CONFIG_PATH = "pkg://mbrl.conf"
+CONFIG_NAME = "config"
+INTERNAL = ("schema", "adjust", "hydra")
+"""Groups that are not choices of the user's: the schemas, and the parts of the presets."""
+OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs")
+"""Fields that take any names below them."""
+
+KINDS: dict[str, dict[str, type]] = {
+    "dataset": {"dataset": schema.DatasetConf},
+    "dynamics": {"ensemble": schema.EnsembleConf, "custom": schema.CustomDynamicsConf},
+    "penalty": {"penalty": schema.PenaltyConf},
+    "source": {
+        "rollout": schema.RolloutConf,
+        "none": schema.NoSourceConf,
+        "custom": schema.CustomSourceConf,
+    },
+    "agent": {"sac": schema.SacConf, "bc": schema.BcConf, "custom": schema.CustomAgentConf},
+    "train": {"train": schema.TrainConf},
+}
+"""The schemas of each part; where there are several, the part's `name` says which."""
+
+
+def slug(source: str) -> str:
+    """A dataset's name for a folder: the stem of a file, else the whole id with dashes.
+
+    >>> slug("/data/hopper-medium.hdf5"), slug("d4rl/hopper-medium-v2")
+    ('hopper-medium', 'd4rl-hopper-medium-v2')
+    """
+    path = PurePosixPath(str(source))
+    name = path.stem if path.suffix in (".hdf5", ".h5", ".npz") else str(path)
+    return re.sub(r"[^\w.]+", "-", name).strip("-") or "dataset"
+
+
+def folder(overrides: str) -> str:
+    """A sweep job's overrides as one folder name of bounded length (job numbers keep folders apart)."""
+    return re.sub(r"[^\w.=-]+", "-", str(overrides)).strip("-")[:120]
+
+
+@functools.cache
+def register() -> None:
+    """Make schemas and resolvers known to Hydra, once."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=schema.Config)
+    for group, kinds in KINDS.items():
+        for name, node in kinds.items():
+            store.store(group=f"schema/{group}", name=name, node=node)
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("folder", folder, replace=True)

@@ -1,0 +1,168 @@
+"""What types cannot say: ranges of single values, and values that must fit each other."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from mbrl.conf import schema
+from mbrl.conf.schema import Config, EnsembleConf, SacConf
+from mbrl.core.errors import ConfigError, unknown_name
+
+ACTIVATIONS = ("relu", "silu", "tanh")
+"""Keys of mbrl.core.nets.ACTIVATIONS, repeated so that checking a command line does not import torch."""
+
+
+class Rule(NamedTuple):
+    """A condition on one value, and how to say it."""
+
+    holds: Callable[[Any], bool]
+    text: str
+
+
+def at_least(low: float) -> Rule:
+    """x >= low."""
+    return Rule(lambda x: x >= low, f"at least {low}")
+
+
+def above(low: float) -> Rule:
+    """x > low."""
+    return Rule(lambda x: x > low, f"more than {low}")
+
+
+def within(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Rule:
+    """low <= x <= high, either end optionally excluded."""
+    text = f"in {'(' if low_open else '['}{low}, {high}{')' if high_open else ']'}"
+    return Rule(
+        lambda x: (low < x if low_open else low <= x) and (x < high if high_open else x <= high), text
+    )
+
+
+def each(rule: Rule) -> Rule:
+    """A list with at least one entry, every one of which satisfies the rule."""
+    return Rule(lambda xs: len(xs) > 0 and all(map(rule.holds, xs)), f"a list with every entry {rule.text}")
+
+
+def interval() -> Rule:
+    """[low, high]."""
+    return Rule(lambda xs: len(xs) == 2 and xs[0] < xs[1], "two numbers, the lower first")
+
+
+COUNT = at_least(1)
+RATE = above(0)
+SYNTHETIC = {"starts": COUNT, "refresh_every": COUNT, "retain": COUNT}
+RULES: dict[type, dict[str, Rule]] = {
+    schema.EnsembleConf: {
+        "members": COUNT,
+        "elites": COUNT,
+        "hidden": each(COUNT),
+        "lr": RATE,
+        "batch_size": COUNT,
+        "weight_decay": each(at_least(0)),
+        "logvar_init": interval(),
+        "logvar_coef": at_least(0),
+        "holdout_fraction": within(0, 1, low_open=True, high_open=True),
+        "holdout_max": COUNT,
+        "improvement": within(0, 1, high_open=True),
+        "patience": COUNT,
+        "max_epochs": COUNT,
+    },
+    schema.RolloutConf: {**SYNTHETIC, "horizon": COUNT},
+    schema.CustomSourceConf: SYNTHETIC,
+    schema.SacConf: {
+        "num_critics": COUNT,
+        "eta": at_least(0),
+        "hidden": each(COUNT),
+        "gamma": within(0, 1),
+        "tau": within(0, 1, low_open=True),
+        "actor_lr": RATE,
+        "critic_lr": RATE,
+        "alpha_lr": RATE,
+        "alpha": at_least(0),
+        "log_std_bounds": interval(),
+    },
+    schema.BcConf: {"hidden": each(COUNT), "lr": RATE},
+    schema.TrainConf: {
+        "updates": COUNT,
+        "batch_size": COUNT,
+        "real_ratio": within(0, 1, low_open=True),
+        "eval_every": COUNT,
+        "eval_episodes": COUNT,
+        "eval_max_steps": COUNT,
+        "log_every": COUNT,
+        "checkpoint_every": COUNT,
+        "q_limit": RATE,
+    },
+}
+"""Ranges by schema and field; a field that is null is not checked, and no number may be inf or nan."""
+
+
+def validate(config: Config) -> None:
+    """Raise ConfigError that names every impossible value and every contradiction."""
+    parts = {f.name: getattr(config, f.name) for f in fields(config)}
+    problems = [p for name, part in parts.items() for p in _ranges(name, part)]
+    if not problems:
+        problems = [*_general(config), *_dynamics(config), *_agent(config), *_mixing(config)]
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+def _ranges(part: str, conf: Any) -> Iterator[str]:
+    for name, rule in RULES.get(type(conf), {}).items():
+        value = getattr(conf, name)
+        numbers = value if isinstance(value, list) else [value]
+        finite = all(math.isfinite(x) for x in numbers if x is not None)
+        if value is not None and not (finite and rule.holds(value)):
+            yield f"{part}.{name} must be {rule.text}, got {value}"
+
+
+def _general(config: Config) -> Iterator[str]:
+    seeds = config.seeds
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        yield f"seeds must be a list of different numbers from 0 up, got {seeds}"
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+        yield f"device must be auto, cpu, cuda or cuda:N, got {config.device!r}"
+    if config.dataset.env_kwargs and config.dataset.env is None:
+        yield "dataset.env_kwargs needs dataset.env, the environment they belong to"
+    if config.resume and config.overwrite:
+        yield "resume=true continues a run and overwrite=true replaces it: give one of them"
+
+
+def _dynamics(config: Config) -> Iterator[str]:
+    conf = config.dynamics
+    if isinstance(conf, EnsembleConf):
+        if conf.elites > conf.members:
+            yield f"dynamics.elites must be at most dynamics.members={conf.members}, got {conf.elites}"
+        if len(conf.weight_decay) != len(conf.hidden) + 1:
+            yield (
+                f"dynamics.weight_decay needs one entry a layer, {len(conf.hidden) + 1} for {len(conf.hidden)} "
+                f"hidden layers and the output, got {len(conf.weight_decay)}"
+            )
+        if conf.activation not in ACTIVATIONS:
+            yield unknown_name("dynamics.activation", conf.activation, ACTIVATIONS)
+        if conf.termination not in ("auto", "learned", "none") and "." not in conf.termination:
+            known = ("auto", "learned", "none", "package.module.function")
+            yield unknown_name("dynamics.termination", conf.termination, known)
+    if config.penalty.name == "none" and config.penalty.coefficient != 0:
+        yield f"penalty.coefficient={config.penalty.coefficient} has no effect with penalty.name=none"
+
+
+def _agent(config: Config) -> Iterator[str]:
+    conf = config.agent
+    if isinstance(conf, SacConf) and conf.eta > 0 and conf.num_critics < 2:
+        yield "agent.eta > 0 needs agent.num_critics of 2 or more: one critic has nothing to differ from"
+    for part in ("dynamics", "source", "agent"):
+        target = getattr(getattr(config, part), "_target_", None)
+        if target is not None and not re.fullmatch(r"\w+(\.\w+)+", target):
+            yield f"{part}._target_ must be package.module.Name, got {target!r}"
+
+
+def _mixing(config: Config) -> Iterator[str]:
+    ratio, source = config.train.real_ratio, config.source.name
+    if source == "none" and ratio != 1:
+        yield f"train.real_ratio={ratio} asks for synthetic rows, which source=none does not make"
+    if source != "none" and ratio == 1:
+        yield f"train.real_ratio=1 never uses what source={source} makes; choose source=none instead"
+    if source != "none" and config.agent.name == "bc":
+        yield "agent=bc would imitate itself on synthetic rows; use it with source=none"
