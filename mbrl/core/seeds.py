@@ -69,4 +69,5 @@ class Streams:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from saved states."""
         for generator, row in zip(self.generators, state["state"], strict=True):
-            generator.set_state(row.cpu().contiguous())
+            # A copy: set_state ignores the storage offset of a row, and reads past the end.
+            generator.set_state(row.cpu().clone())
