@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.seeds import Streams
 
 Init = Callable[["StackedLinear", Streams], None]
@@ -84,7 +85,10 @@ def truncated_normal(layer: StackedLinear, streams: Streams) -> None:
 
 
 class StackedMLP(nn.Module):
-    """Perceptrons in parallel: x [*lead, B, sizes[0]] -> [*lead, B, sizes[-1]], linear at the end."""
+    """Perceptrons in parallel: x [*lead, B, sizes[0]] -> [*lead, B, sizes[-1]], linear at the end.
+
+    Raises ConfigError for an activation that is not in ACTIVATIONS.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,8 @@ class StackedMLP(nn.Module):
         init_last: Init | None = None,
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ConfigError(unknown_name("activation", activation, ACTIVATIONS))
         self.activation = ACTIVATIONS[activation]
         self.layers = nn.ModuleList(StackedLinear(lead, i, o) for i, o in itertools.pairwise(sizes))
         for layer in self.layers[:-1]:
