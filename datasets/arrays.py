@@ -77,14 +77,18 @@ def read_npz(path: str | Path, *, id: str | None = None, **options: Any) -> Offl
 def _read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     wanted = {key: key for key in (*KEYS, *_ATTRIBUTES)} | {"qpos": "infos/qpos", "qvel": "infos/qvel"}
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} holds a single array; expected an npz file with named arrays")
-        with file:
-            return {wanted[key]: _member(file, key, path) for key in file.files if key in wanted}, file.files
+        # Opened here, since numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds a single array; expected an npz file with named arrays")
+            with file:
+                return {
+                    wanted[key]: _member(file, key, path) for key in file.files if key in wanted
+                }, file.files
+    except DataError:
+        raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} is not an npz file, or is truncated or damaged: {error}") from error
 
 

@@ -58,6 +58,7 @@ def record_from(columns: Mapping[str, Any], where: str, keys: Iterable[str] | No
     keys: all the keys of the source, for the message, where `columns` holds only those of KEYS.
     Raises DataError, naming `where`, the key and what there is instead, if a required key is missing.
     """
+    columns = {key: values for key, values in columns.items() if values is not None}
     missing = [key for key in REQUIRED if key not in columns]
     if missing:
         names = sorted(columns if keys is None else keys)
@@ -65,10 +66,7 @@ def record_from(columns: Mapping[str, Any], where: str, keys: Iterable[str] | No
             f"{where}: no key {', '.join(map(repr, missing))}; it has {', '.join(names) or 'no keys at all'}. "
             + _hint(names)
         )
-    found = {
-        name: _array(columns[key], key, where) for key, name in KEYS.items() if columns.get(key) is not None
-    }
-    return Record(**found)
+    return Record(**{name: _array(columns[key], key, where) for key, name in KEYS.items() if key in columns})
 
 
 def _array(values: Any, key: str, where: str) -> np.ndarray:

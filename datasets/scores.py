@@ -24,7 +24,7 @@ def normalized_score(name: str, returns: Numbers) -> Numbers:
     if found is None:
         return returns * math.nan
     low, high = found
-    return 100.0 * (returns - low) / (high - low)
+    return 100.0 * ((returns - low) / (high - low))
 
 
 def normalized_std(name: str, std: Numbers) -> Numbers:
@@ -33,7 +33,7 @@ def normalized_std(name: str, std: Numbers) -> Numbers:
     if found is None:
         return std * math.nan
     low, high = found
-    return 100.0 * std / (high - low)
+    return 100.0 * (std / (high - low))
 
 
 def missing_reference(name: str) -> str:
