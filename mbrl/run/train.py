@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mbrl.core.checkpoint import exists, flatten, load_tree, save_tree, unflatten
-from mbrl.core.errors import DivergenceError, MismatchError
+from mbrl.core.errors import ConfigError, DivergenceError, MismatchError
 from mbrl.core.log import MetricsLog
 from mbrl.core.progress import progress
 from mbrl.core.seeds import Streams
@@ -26,7 +26,7 @@ Metrics = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and how often to look; all in updates."""
+    """How long to train and how often to look; all in updates. Raises ConfigError for an interval below 1."""
 
     updates: int
     eval_every: int = 1000
@@ -34,6 +34,11 @@ class Schedule:
     checkpoint_every: int = 10_000
     q_limit: float | None = 1e7
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("eval_every", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: an interval is at least 1 update")
 
 
 class Trainer:
@@ -55,7 +60,7 @@ class Trainer:
         """dataset: identity for result.json and the checkpoint, {"id", "sha256", "transitions"}.
 
         evaluate: (agent, update) -> metrics [S]. resume: continue from <folder>/checkpoint if there is one;
-        raises MismatchError if that belongs to other seeds or another dataset.
+        raises MismatchError if that belongs to other seeds, another dataset or another agent.
         """
         self.folder, self.agent, self.experience, self.schedule = Path(folder), agent, experience, schedule
         self.seeds, self.dataset, self.evaluate, self.device = tuple(seeds), dict(dataset), evaluate, device
@@ -64,10 +69,12 @@ class Trainer:
         self.sums: Metrics = {}
         self.summed = 0
         self.refreshed: Metrics = {}
-        resumed = resume and exists(self.folder / "checkpoint")
-        if resumed:
+        self.resumed = resume and exists(self.folder / "checkpoint")
+        if self.resumed:
             self._load()
-        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if resumed else None)
+        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if self.resumed else None)
+        # What an earlier part of the run came to is no longer true while this one is under way.
+        (self.folder / "result.json").unlink(missing_ok=True)
 
     def run(self) -> dict[str, Any]:
         """Train to the end, a stop request or divergence; returns what result.json then holds.
@@ -103,16 +110,19 @@ class Trainer:
 
     def _loop(self, bar: Any, stop: StopRequest, began: float) -> None:
         plan = self.schedule
-        if self.update == 0:
+        if not self.resumed:
             self._look(bar, evaluate=True)
             self._save("checkpoint", began)
+        saved = self.update
         while self.update < plan.updates and not stop.requested:
             self._step()
             bar.update()
-            last = self.update == plan.updates or stop.requested
             self._look(bar, evaluate=self.update % plan.eval_every == 0 or self.update == plan.updates)
-            if self.update % plan.checkpoint_every == 0 or last:
-                self._save("checkpoint", began)
+            if self.update % plan.checkpoint_every == 0:
+                self._save_sound(began)
+                saved = self.update
+        if saved != self.update:
+            self._save_sound(began)
 
     def _step(self) -> None:
         """One update, its metrics added to the running sums on the device."""
@@ -122,7 +132,8 @@ class Trainer:
         metrics = self.agent.update(self.experience.sample(self.streams), self.streams)
         self.update += 1
         if self.summed:
-            torch._foreach_add_(list(self.sums.values()), list(metrics.values()))
+            # By name: sums that come from a checkpoint are in the file's order, not the agent's.
+            torch._foreach_add_([self.sums[name] for name in metrics], list(metrics.values()))
         else:
             self.sums = {k: v.clone() for k, v in metrics.items()}
         self.summed += 1
@@ -132,7 +143,7 @@ class Trainer:
         due = self.summed and (self.update % self.schedule.log_every == 0 or evaluate)
         metrics: Metrics = {}
         if due:
-            metrics |= {k: v / self.summed for k, v in self.sums.items()} | self.refreshed
+            metrics |= self._means() | self.refreshed
             self.summed = 0
             if isinstance(self.agent, HasValues):
                 probe = Streams(self.seeds, f"probe.{self.update}", self.device)
@@ -141,7 +152,21 @@ class Trainer:
             guard.check(self.log.write(self.update, metrics), self.schedule.q_limit)
         if evaluate and self.evaluate:
             rows = self.log.write(self.update, self.evaluate(self.agent, self.update))
-            bar.set_postfix_str("return " + " ".join(f"{row['eval/return']:.0f}" for row in rows))
+            returns = [row.get("eval/return") for row in rows]
+            bar.set_postfix_str("return " + " ".join("-" if r is None else f"{r:.0f}" for r in returns))
+
+    def _means(self) -> Metrics:
+        """Averages over the updates since the last look."""
+        return {k: v / self.summed for k, v in self.sums.items()}
+
+    def _save_sound(self, began: float) -> None:
+        """Save, unless an update since the last look was not finite; raises DivergenceError then.
+
+        So <folder>/checkpoint is good even where checkpoints are more frequent than looks.
+        """
+        if self.summed:
+            guard.check(self.log.rows(self.update, self._means()), self.schedule.q_limit)
+        self._save("checkpoint", began)
 
     def _save(self, name: str, began: float) -> None:
         # Metric names hold a slash, which a checkpoint reads as nesting.
@@ -162,8 +187,12 @@ class Trainer:
                 raise MismatchError(
                     f"{self.folder}/checkpoint was made with {key} {meta[key]}, this run has {mine}"
                 )
-        self.agent.load_state_dict(tree["agent"])
-        self.experience.load_state_dict(tree.get("experience", {}))
+        try:
+            self.agent.load_state_dict(tree.get("agent", {}))
+            self.experience.load_state_dict(tree.get("experience", {}))
+        except (KeyError, ValueError, RuntimeError) as error:
+            message = f"{self.folder}/checkpoint does not fit the agent or the buffer of this run: {error}"
+            raise MismatchError(message) from error
         self.streams.load_state_dict(tree["streams"])
         for name in ("sums", "refreshed"):
             setattr(self, name, {k: v.to(self.device) for k, v in flatten(tree.get(name, {})).items()})
