@@ -6,7 +6,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from mbrl.core.errors import DataError
+from mbrl.core.errors import DataError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Transitions
 
@@ -67,11 +67,16 @@ class RefreshBuffer:
         return rows | {"counts": self.counts, "refreshes": torch.tensor(self.refreshes)}
 
     def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
-        """Inverse of state_dict."""
+        """Inverse of state_dict. Raises MismatchError for the state of a buffer of another size."""
         state = {k: v.to(device) for k, v in state.items()}
         if state:
             self.refreshes, self.counts = int(state.pop("refreshes")), state.pop("counts")
             self.storage = Transitions(**state)
+            saved, mine = tuple(self.storage.reward.shape[1:]), (self.retain, self.rows)
+            if saved != mine:
+                raise MismatchError(
+                    f"the saved synthetic buffer holds (refreshes, rows) {saved}, this one {mine}"
+                )
 
     def _allocate(self, block: Transitions) -> None:
         seeds = block.reward.shape[0]
