@@ -26,8 +26,8 @@ def rollout(
     Returns rows [S, B * k, ...], step by step, with `step` 1..k, and alive [S, B * k] bool. A rollout that
     reached a terminal or a non-finite state goes on in name only: its later rows are void (alive False) and
     carry its start state, so that shapes stay fixed and nothing not finite is computed with. A row whose
-    own prediction is not finite is void, too. The last step is not a timeout of any kind: bootstrapping goes
-    on from its successor, which is what puts edge-of-reach states into the targets.
+    own action or prediction is not finite is void, too. The last step is not a timeout of any kind:
+    bootstrapping goes on from its successor, which is what puts edge-of-reach states into the targets.
     """
     obs = starts.obs
     alive = torch.ones(obs.shape[:-1], dtype=torch.bool, device=obs.device)
@@ -40,7 +40,7 @@ def rollout(
             carry, obs, action, streams, members=members
         )
         reward, terminal = penalty(reward, terminal, prediction)
-        finite = next_obs.isfinite().all(-1) & reward.isfinite()
+        finite = next_obs.isfinite().all(-1) & reward.isfinite() & action.isfinite().all(-1)
         alive = alive & finite
         next_obs = torch.where(finite.unsqueeze(-1), next_obs, starts.obs)
         rows.append(_rows(obs, action, torch.where(finite, reward, 0.0), next_obs, terminal, step))
