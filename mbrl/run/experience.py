@@ -54,8 +54,13 @@ class MixedData:
     ) -> None:
         """starts * source.horizon rows a refresh, every refresh_every updates, the last `retain` refreshes kept.
 
-        The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05).
+        The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05). Raises ConfigError
+        for a ratio outside [0, 1] or a count below 1.
         """
+        counts = {"starts": starts, "retain": retain, "refresh_every": refresh_every}
+        for name, count in counts.items():
+            if count < 1:
+                raise ConfigError(f"{name}={count}: must be at least 1")
         if not 0 <= real_ratio <= 1:
             raise ConfigError(f"real_ratio={real_ratio}: a share lies between 0 and 1")
         self.dataset = RealData(data, batch_size=batch_size)
@@ -76,7 +81,7 @@ class MixedData:
         if not bool((count > 0).all()):
             dead = [streams.seeds[i] for i in (count == 0).nonzero().flatten().tolist()]
             raise DivergenceError(
-                f"no finite row in a whole refresh for seeds {dead}: the model has diverged"
+                f"no finite row in a whole refresh for seeds {dead}: the model or the policy has diverged"
             )
         reward = torch.where(alive, rows.reward, 0.0).sum(-1) / count
         ended = (alive & rows.terminal).sum(-1) / count
