@@ -1,0 +1,15 @@
+"""Fixtures for every test."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Networks made here are float64, so that agreement can be asked for to many digits."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

@@ -1,0 +1,109 @@
+"""metrics.jsonl and TensorBoard: the same scalars, one row a seed, trimmed on resume."""
+
+import json
+import math
+import warnings
+
+import pytest
+import torch
+
+from mbrl.core.errors import ConfigError
+from mbrl.core.log import MetricsLog, read_metrics
+
+
+def scalars(folder, tag):
+    """[(step, value)] as TensorBoard itself would show them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        return [(e.step, e.value) for e in events.Scalars(tag)]
+
+
+def test_one_row_a_seed_and_null_for_what_is_not_finite(tmp_path):
+    log = MetricsLog(tmp_path, (4, 9))
+    rows = log.write(10, {"a/x": torch.tensor([1.5, math.nan]), "a/n": torch.tensor([2, 3])})
+    log.write(20, {"b/y": torch.tensor([math.inf, -math.inf])})
+    log.close()
+    expected = [
+        {"update": 10, "seed": 4, "a/x": 1.5, "a/n": 2.0},
+        {"update": 10, "seed": 9, "a/x": None, "a/n": 3.0},
+        {"update": 20, "seed": 4, "b/y": None},
+        {"update": 20, "seed": 9, "b/y": None},
+    ]
+    assert rows == expected[:2]
+    assert read_metrics(tmp_path / "metrics.jsonl") == expected
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_rows_are_on_disk_before_the_log_is_closed(tmp_path):
+    log = MetricsLog(tmp_path, (0,))
+    log.write(1, {"a/x": torch.ones(1)})
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 1
+    log.close()
+
+
+def test_values_keep_all_their_digits(tmp_path):
+    log = MetricsLog(tmp_path, (0,))
+    value = torch.rand(1, dtype=torch.float64)
+    log.write(1, {"a/x": value, "a/f": value.float()})
+    log.close()
+    (row,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert row["a/x"] == value.item()
+    assert row["a/f"] == value.float().item()
+
+
+def test_no_metrics_are_rows_without_figures(tmp_path):
+    log = MetricsLog(tmp_path, (0, 1))
+    assert log.write(3, {}) == [{"update": 3, "seed": 0}, {"update": 3, "seed": 1}]
+    log.close()
+
+
+def test_tensorboard_holds_the_same_finite_scalars_a_folder_a_seed(tmp_path):
+    log = MetricsLog(tmp_path, (4, 9))
+    log.write(10, {"a/x": torch.tensor([1.5, math.nan])})
+    log.write(20, {"a/x": torch.tensor([2.5, 3.5])})
+    log.close()
+    assert scalars(tmp_path / "tensorboard" / "seed_4", "a/x") == [(10, 1.5), (20, 2.5)]
+    assert scalars(tmp_path / "tensorboard" / "seed_9", "a/x") == [(20, 3.5)]
+
+
+@pytest.mark.parametrize(("keep", "updates"), [(20, [10, 20, 30]), (5, [30]), (None, [30])])
+def test_a_resumed_log_keeps_rows_up_to_its_checkpoint_only(tmp_path, keep, updates):
+    first = MetricsLog(tmp_path, (0,))
+    for update in (10, 20, 25):
+        first.write(update, {"a/x": torch.ones(1)})
+    first.close()
+    second = MetricsLog(tmp_path, (0,), keep=keep)
+    second.write(30, {"a/x": torch.ones(1)})
+    second.close()
+    assert [row["update"] for row in read_metrics(tmp_path / "metrics.jsonl")] == updates
+    assert [step for step, _ in scalars(tmp_path / "tensorboard" / "seed_0", "a/x")] == updates
+
+
+def test_a_last_line_cut_short_by_a_kill_is_left_out_and_then_cut_off(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"update": 1, "seed": 0}\n{"update": 2, "se')
+    assert read_metrics(path) == [{"update": 1, "seed": 0}]
+    MetricsLog(tmp_path, (0,), keep=5).close()
+    assert path.read_text() == '{"update": 1, "seed": 0}\n'
+
+
+def test_a_broken_line_elsewhere_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"update": 1}\nnonsense\n{"update": 2}\n')
+    with pytest.raises(ConfigError, match=r"metrics.jsonl:2: not a JSON object"):
+        read_metrics(path)
+
+
+def test_no_file_has_no_rows(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ConfigError, match=r"file/run: the run folder cannot be written.*choose another out="):
+        MetricsLog(tmp_path / "file" / "run", (0,))
