@@ -69,9 +69,7 @@ def _find(id: str, download: bool) -> "MinariDataset":
     minari = _minari()
     folder = minari_folder()
     if not (folder / id / "data").is_dir():
-        known = sorted(
-            p.parent.parent.relative_to(folder).as_posix() for p in folder.rglob("data/metadata.json")
-        )
+        known = _local_ids(folder)
         missing = f"{unknown_name('Minari dataset', id, known)} (in {folder})"
         if not download:
             raise DataError(missing)
@@ -85,6 +83,11 @@ def _find(id: str, download: bool) -> "MinariDataset":
             f"Minari dataset {id!r} in {folder / id} cannot be opened ({type(error).__name__}: {error}); it may be "
             "incomplete: remove that folder and fetch it again"
         ) from error
+
+
+def _local_ids(folder: Path) -> list[str]:
+    ids = (path.parent.parent.relative_to(folder) for path in folder.rglob("data/metadata.json"))
+    return sorted(id.as_posix() for id in ids if not any(part.startswith(".") for part in id.parts))
 
 
 def _download(minari: ModuleType, id: str, missing: str, folder: Path) -> None:

@@ -107,6 +107,9 @@ def test_no_episodes_is_refused():
 
 def test_an_unknown_id_names_near_ones_and_what_to_do_offline(monkeypatch, root):
     write_minari("mujoco/hopper/medium-v0", BUFFERS)
+    hidden = root / ".writing" / "mujoco/hoper/medium-v0/data"
+    hidden.mkdir(parents=True)
+    (hidden / "metadata.json").write_text("{}")
 
     def no_network(id):
         raise ConnectionError("no route to host")
@@ -115,6 +118,7 @@ def test_an_unknown_id_names_near_ones_and_what_to_do_offline(monkeypatch, root)
     with pytest.raises(DataError) as caught:
         read_minari("mujoco/hoper/medium-v0")
     message = str(caught.value)
+    assert ".writing" not in message
     for part in (
         "did you mean 'mujoco/hopper/medium-v0'?",
         "ConnectionError: no route to host",
