@@ -9,7 +9,7 @@ from mbrl.run.replay import Replay
 
 def stepped(
     env_id: str = "Hopper-v5",
-    steps: int = 60,
+    steps: int = 64,
     *,
     seed: int = 0,
     dataset_id: str = "test/Hopper-v5/random-v0",

@@ -20,7 +20,7 @@ def recording():
 def test_round_trip(recording, tmp_path):
     data = load(write_hdf5(tmp_path / "deep" / "a.hdf5", recording), verbose=False)
     record, t = recording.record, data.transitions
-    assert len(data) == len(record) == 60
+    assert len(data) == len(record) == 64
     np.testing.assert_array_equal(t.obs.numpy(), record.observations)
     np.testing.assert_array_equal(t.next_obs.numpy(), record.next_observations)
     np.testing.assert_array_equal(t.action.numpy(), record.actions)

@@ -54,7 +54,7 @@ def test_minari_itself_reads_it(root, recording, hopper):
     write_minari(recording, hopper)
     assert list(minari.list_local_datasets()) == [ID]
     dataset = minari.load_dataset(ID)
-    assert dataset.total_steps == 60
+    assert dataset.total_steps == 64
     episode = dataset[0]
     rows = recording.episodes()[0]
     assert len(episode.observations) == rows.stop + 1
