@@ -70,7 +70,11 @@ def _find(id: str, download: bool) -> "MinariDataset":
     folder = minari_folder()
     if not (folder / id / "data").is_dir():
         known = _local_ids(folder)
-        missing = f"{unknown_name('Minari dataset', id, known)} (in {folder})"
+        missing = (
+            f"{unknown_name('Minari dataset', id, known)} (in {folder})"
+            if known
+            else (f"no Minari dataset {id!r}: {folder} holds none")
+        )
         if not download:
             raise DataError(missing)
         _download(minari, id, missing, folder)

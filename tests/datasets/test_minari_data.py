@@ -172,3 +172,8 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(DataError, match=r"pip install 'offline-mbrl\[minari\]'"):
         read_minari("toy/test-v0")
+
+
+def test_an_empty_folder_is_said_to_be_empty(root):
+    with pytest.raises(DataError, match=f"no Minari dataset 'toy/test-v0': {root} holds none"):
+        read_minari("toy/test-v0", download=False)
