@@ -1,0 +1,85 @@
+"""Pictures of one run, drawn from its metrics.jsonl alone."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")  # No display is needed, or assumed.
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from mbrl.core.errors import DataError
+from mbrl.core.log import Row, read_metrics
+
+BEHAVIOUR = "#b04a2f"
+
+
+def draw_run(folder: Path | str) -> Path:
+    """Write <run>/run.png: learning curve, value by depth of rollout, effective penalty by depth.
+
+    The behaviour's mean return (result.json) is a line in the first panel. Raises DataError if the run holds
+    no metrics yet.
+    """
+    folder = Path(folder)
+    rows = read_metrics(folder / "metrics.jsonl")
+    if not rows:
+        raise DataError(f"{folder}/metrics.jsonl: no metrics to draw")
+    result = json.loads((folder / "result.json").read_text())
+    names = [name for name in ("reach/q", "reach/penalty") if _depths(rows, name)]
+    figure, axes = plt.subplots(1, 1 + len(names), figsize=(4.6 * (1 + len(names)), 3.6), squeeze=False)
+    _learning_curve(axes[0, 0], rows, result["seeds"], result["dataset"].get("return_mean"))
+    titles = {
+        "reach/q": ("mean Q(s, π(s))", "Value by rollout depth"),
+        "reach/penalty": ("mean Q − min Q", "Effective penalty by rollout depth"),
+    }
+    for axis, name in zip(axes[0, 1:], names, strict=True):
+        _by_depth(axis, rows, name)
+        axis.set(xlabel="model steps from the data (last: edge of reach)", ylabel=titles[name][0])
+        axis.set_title(titles[name][1], fontsize=10)
+    figure.suptitle(f"{folder.name}: {result['dataset']['id']}, seeds {result['seeds']}", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(folder / "run.png", dpi=130)
+    plt.close(figure)
+    return folder / "run.png"
+
+
+def series(rows: Sequence[Row], name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Updates and values of one metric of one seed, where it was logged and finite."""
+    found = [(r["update"], r[name]) for r in rows if r["seed"] == seed and r.get(name) is not None]
+    updates, values = zip(*found, strict=True) if found else ((), ())
+    return np.array(updates), np.array(values)
+
+
+def _learning_curve(axis: Axes, rows: Sequence[Row], seeds: Sequence[int], behaviour: float | None) -> None:
+    curves = [series(rows, "eval/return", seed) for seed in seeds]
+    for seed, (updates, values) in zip(seeds, curves, strict=True):
+        axis.plot(updates, values, linewidth=1, alpha=0.7, label=f"seed {seed}")
+    if len(seeds) > 1 and len({len(values) for _, values in curves}) == 1:
+        axis.plot(curves[0][0], np.mean([v for _, v in curves], axis=0), "k", linewidth=2, label="mean")
+    if behaviour is not None:
+        axis.axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
+    axis.set(xlabel="updates", ylabel="return in the real environment")
+    axis.set_title("Learning curve", fontsize=10)
+    axis.legend(fontsize=7)
+
+
+def _depths(rows: Sequence[Row], name: str) -> list[int]:
+    prefix = f"{name}_depth_"
+    return sorted({int(key.removeprefix(prefix)) for row in rows for key in row if key.startswith(prefix)})
+
+
+def _by_depth(axis: Axes, rows: Sequence[Row], name: str, moments: int = 4) -> None:
+    """Mean over seeds against depth, at a few moments of training, pale to dark."""
+    depths = _depths(rows, name)
+    updates = sorted({r["update"] for r in rows if r.get(f"{name}_depth_0") is not None})
+    picked = [updates[i] for i in np.unique(np.linspace(0, len(updates) - 1, moments).round().astype(int))]
+    for shade, update in zip(np.linspace(0.3, 1.0, len(picked)), picked, strict=True):
+        here = [r for r in rows if r["update"] == update]
+        values = [[r.get(f"{name}_depth_{d}") for r in here] for d in depths]
+        mean = [np.mean([v for v in column if v is not None] or [np.nan]) for column in values]
+        axis.plot(depths, mean, "o-", color=plt.cm.Blues(shade), label=f"update {update:,}", markersize=3)
+    axis.set_xticks(depths)
+    axis.legend(fontsize=7)
