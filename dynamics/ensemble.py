@@ -7,6 +7,7 @@ S_d == 1 is one model shared by every seed of a rollout; else S_d must equal the
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,20 @@ class Ensemble(nn.Module):
             raise ConfigError(
                 f"activation {self.activation!r} is unknown; known: {', '.join(sorted(ACTIVATIONS))}"
             )
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments that JSON can hold: all but termination and device."""
+        return {
+            "obs_dim": self.obs_dim,
+            "action_dim": self.action_dim,
+            "seeds": list(self.seeds),
+            "members": self.members,
+            "elites": self.elites.shape[-1],
+            "hidden": list(self.hidden),
+            "activation": self.activation,
+            "weight_decay": list(self.weight_decay),
+            "logvar_init": list(self.logvar_init),
+        }
 
     def networks(self) -> dict[str, nn.Parameter]:
         """The members' trainable tensors by name, all with lead (S_d, E); a learned head is not among them."""

@@ -34,6 +34,14 @@ class FitReport:
     steps: int
     seconds: float
 
+    def summary(self) -> str:
+        """A few lines for people, a line a seed."""
+        lines = [f"dynamics fitted to {self.train_rows:,} rows in {self.seconds:.0f} s, {self.steps:,} steps"]
+        for epochs, mse, elites in zip(self.epochs, self.holdout_mse, self.elites, strict=True):
+            errors = " ".join(f"{m:.4g}" for m in mse)
+            lines.append(f"  epochs {epochs}, hold-out MSE of each member {errors}, elites {elites}")
+        return "\n".join(lines)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
