@@ -65,8 +65,9 @@ class FilePolicy:
     def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
         """Action [..., A] for obs [..., O]; there is nothing to sample, so `streams` goes unused.
 
-        An observation shorter than the input is filled up with zeros (policies trained on Ant with contact
-        forces); a longer one raises MismatchError.
+        An observation shorter than the input is filled up with zeros; a longer one raises MismatchError.
+        Policies of Ant-v2 and v3 take contact forces that were always zero there: give them Ant-v5 with
+        include_cfrc_ext_in_observation=False.
         """
         missing = self.obs_inputs - obs.shape[-1]
         if missing < 0:

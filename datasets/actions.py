@@ -31,6 +31,11 @@ def to_unit_scale(actions: np.ndarray, bounds: Bounds | None, where: str, clip: 
     return np.clip(actions, -1.0, 1.0)
 
 
+def to_native_scale(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Actions [..., A] mapped from [-1, 1] to the bounds [A], clipped there; exact where those are -1 and 1."""
+    return np.clip((low + high) / 2 + (high - low) / 2 * actions, low, high)
+
+
 def _checked(bounds: Bounds, size: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     low, high = (np.asarray(b, dtype=np.float64) for b in bounds)
     for b in (low, high):

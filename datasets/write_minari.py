@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 
 from mbrl.core.errors import ConfigError
+from mbrl.datasets.actions import to_native_scale
 from mbrl.datasets.recording import Recording
 from mbrl.datasets.write_hdf5 import check_folder
 
@@ -95,7 +96,8 @@ def _create(recording: Recording, env: gymnasium.Env, data_format: str) -> None:
 
 def _buffers(recording: Recording, env: gymnasium.Env) -> list[EpisodeBuffer]:
     record = recording.record
-    actions = native_actions(record.actions, env.action_space)
+    space = env.action_space
+    actions = to_native_scale(record.actions, space.low, space.high).astype(space.dtype)
     dtype = env.observation_space.dtype
     return [
         EpisodeBuffer(
@@ -109,12 +111,6 @@ def _buffers(recording: Recording, env: gymnasium.Env) -> list[EpisodeBuffer]:
         )
         for number, rows in enumerate(recording.episodes())
     ]
-
-
-def native_actions(actions: np.ndarray, space: gymnasium.spaces.Box) -> np.ndarray:
-    """Actions in [-1, 1] in the scale and precision of `space`."""
-    native = (space.low + space.high) / 2 + (space.high - space.low) / 2 * actions
-    return np.clip(native, space.low, space.high).astype(space.dtype)
 
 
 def _infos(recording: Recording, rows: slice) -> dict[str, np.ndarray] | None:

@@ -17,6 +17,7 @@ from gymnasium.spaces import Box
 import mbrl
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.types import EnvSpec
+from mbrl.datasets.actions import to_native_scale
 
 
 class UnitActions(gymnasium.ActionWrapper):
@@ -28,20 +29,15 @@ class UnitActions(gymnasium.ActionWrapper):
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
-        low, high = env.action_space.low, env.action_space.high
-        # Written as centre and half width, which is exact where the bounds already are -1 and 1.
-        self.centre = ((low + high) / 2).astype(np.float32)
-        self.half_width = ((high - low) / 2).astype(np.float32)
-        self.action_space = Box(-1.0, 1.0, low.shape, np.float32)
+        self.low, self.high = env.action_space.low, env.action_space.high
+        self.action_space = Box(-1.0, 1.0, self.low.shape, np.float32)
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """Native action [A] float32 for action [A]; raises MismatchError for another number of entries."""
+        """Native action [A] for action [A]; raises MismatchError for another number of entries."""
         action = np.asarray(action, dtype=np.float32)
-        if action.shape != self.centre.shape:  # numpy would spread one number over all joints
-            raise MismatchError(
-                f"an action of shape {action.shape} for an environment of {self.centre.shape}"
-            )
-        return self.centre + self.half_width * np.clip(action, -1.0, 1.0)
+        if action.shape != self.low.shape:  # numpy would spread one number over all joints
+            raise MismatchError(f"an action of shape {action.shape} for an environment of {self.low.shape}")
+        return to_native_scale(action, self.low, self.high)
 
 
 def make_native(spec: EnvSpec) -> gymnasium.Env:

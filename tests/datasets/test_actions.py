@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mbrl.core.errors import DataError
-from mbrl.datasets.actions import to_unit_scale
+from mbrl.datasets.actions import to_native_scale, to_unit_scale
 
 
 def test_bounds_map_to_one_scale_by_hand():
@@ -39,3 +39,14 @@ def test_rounding_beyond_a_bound_is_clipped_and_more_is_refused():
 def test_impossible_bounds_are_refused(bounds, message):
     with pytest.raises(DataError, match=message):
         to_unit_scale(np.float32([[0.0]]), bounds, "x")
+
+
+def test_native_scale_is_the_inverse_and_clips():
+    low, high = np.float32([-0.4, 0.0]), np.float32([0.4, 3.0])
+    unit = np.float32([[-1, -1], [1, 1], [0, 0], [0.5, -0.5]])
+    native = to_native_scale(unit, low, high)
+    np.testing.assert_allclose(native, [[-0.4, 0.0], [0.4, 3.0], [0.0, 1.5], [0.2, 0.75]], atol=1e-7)
+    np.testing.assert_allclose(to_unit_scale(native, (low, high), "x"), unit, atol=1e-6)
+    assert (to_native_scale(np.float32([[5, -5]]), low, high) == np.float32([[0.4, 0.0]])).all()
+    same = np.float32([[1 / 3, -0.7]])
+    assert (to_native_scale(same, -np.ones(2, np.float32), np.ones(2, np.float32)) == same).all()
