@@ -23,7 +23,8 @@ def step(optimiser: torch.optim.Optimizer, loss: Tensor, parameters: Sequence[nn
     """
     gradients = torch.autograd.grad(loss.sum(), parameters)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        # The fused step walks memory and ignores strides: a transposed gradient would be applied scrambled.
+        parameter.grad = gradient.contiguous()
     optimiser.step()
     return list(gradients)
 

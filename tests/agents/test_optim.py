@@ -41,6 +41,19 @@ def test_the_first_step_by_hand():
     assert p.tolist() == [pytest.approx([2.9, -1.9])]
 
 
+@pytest.mark.usefixtures("double")
+def test_a_gradient_with_other_strides_reaches_the_right_entries():
+    p, q = start(), start()
+    through = torch.arange(24.0).view(2, 4, 3) - 11.5
+    for _ in range(3):
+        (gradient,) = step(adam([p], 0.05), (p.transpose(-1, -2) * through).sum((1, 2)), [p])
+        plain = torch.optim.Adam([q], lr=0.05)
+        q.grad = through.transpose(-1, -2).contiguous()
+        plain.step()
+    assert not gradient.is_contiguous()  # else this shows nothing
+    assert torch.allclose(p, q, rtol=1e-10)
+
+
 def test_only_the_wanted_parameters_get_a_gradient():
     p, other = start(), start()
     step(adam([p], 0.1), quadratic(p) + quadratic(other), [p])
