@@ -14,7 +14,10 @@ it would explode."""
 
 
 class Normaliser(nn.Module):
-    """x -> (x - mean) / max(std, floor), columnwise; mean, std [*lead, 1, D]. The identity until `fit`."""
+    """x -> (x - mean) / max(std, floor), columnwise; mean, std [*lead, 1, D]. The identity until `fit`.
+
+    lead starts with S; its other axes, if any, are 1.
+    """
 
     mean: Tensor
     std: Tensor
@@ -40,7 +43,7 @@ class Normaliser(nn.Module):
         if not (mean.isfinite() & std.isfinite()).all():
             column = int((~(mean.isfinite() & std.isfinite())).any(0).nonzero()[0])
             raise DataError(f"normaliser: column {column} is not finite or too large to square")
-        shape = (*mean.shape[:-1], 1, mean.shape[-1])
+        shape = (len(parts), *[1] * (self.mean.dim() - 2), mean.shape[-1])
         self.mean.copy_(mean.view(shape))
         self.std.copy_(std.clamp_min(self.floor).view(shape))
 

@@ -14,7 +14,7 @@ def holdout_split(n: int, *, fraction: float, maximum: int, streams: Streams) ->
     """
     if not 0 < fraction < 1 or maximum < 1:
         raise ConfigError(
-            f"hold-out fraction {fraction} must lie in (0, 1) and its maximum {maximum} be >= 1"
+            f"holdout_fraction={fraction} must lie in (0, 1) and holdout_max={maximum} be at least 1"
         )
     if n < 2:
         raise DataError(f"{n} rows cannot be split into training and hold-out rows; at least 2 are needed")

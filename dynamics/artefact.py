@@ -53,7 +53,7 @@ def save_model(
             "mbrl": __version__,
         },
         "report": None if report is None else dict(report),
-        "tensors_sha256": _digest(tensors),
+        "tensors_sha256": digest(tensors),
     }
     save_tree(folder, tensors, meta)
 
@@ -106,7 +106,7 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     lacking = {"model", "termination", "env", "dataset", "report", "tensors_sha256"} - meta.keys()
     if lacking:
         raise CheckpointError(f"{folder}: its description lacks {', '.join(sorted(lacking))}")
-    if _digest(tensors) != meta["tensors_sha256"]:
+    if digest(tensors) != meta["tensors_sha256"]:
         raise CheckpointError(f"{folder / TENSORS}: damaged, its contents do not match the recorded digest")
     return tensors, meta
 
@@ -184,10 +184,10 @@ TERMINATION_KINDS: dict[str, Callable[[Mapping[str, Any]], Termination]] = {
 }
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def digest(tensors: Mapping[str, Tensor]) -> str:
     """sha256 over names, types, shapes and bytes, in order of name."""
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name, x in sorted(tensors.items()):
-        digest.update(f"{name} {x.dtype} {tuple(x.shape)} ".encode())
-        digest.update(x.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        sha256.update(f"{name} {x.dtype} {tuple(x.shape)} ".encode())
+        sha256.update(x.detach().cpu().contiguous().numpy().tobytes())
+    return sha256.hexdigest()

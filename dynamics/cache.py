@@ -13,7 +13,7 @@ from typing import Any
 
 from mbrl.core.errors import CheckpointError
 from mbrl.core.types import EnvSpec, Transitions
-from mbrl.dynamics.artefact import FORMAT, load_model, read_description, save_model
+from mbrl.dynamics.artefact import FORMAT, digest, load_model, read_description, save_model
 from mbrl.dynamics.ensemble import Ensemble
 from mbrl.dynamics.fit import FitReport, fit
 
@@ -38,13 +38,13 @@ def fit_cached(
 ) -> tuple[Ensemble, FitReport]:
     """make() fitted to the transitions, or the same fit from an earlier run; and its report.
 
-    The key covers dataset, environment, every setting of the ensemble and of `fit` (defaults included) and
+    The key covers dataset, rows, environment, every setting of the ensemble and of `fit` (defaults included) and
     the seeds, but neither termination, which make() decides afresh, nor device. Of several processes that want
     the same model one fits and the others wait for it; an entry appears in one rename, so an interrupted fit leaves
     none behind. Raises what fit, save_model and load_model raise.
     """
     ensemble = make()
-    key = cache_key(ensemble, dataset_sha256=dataset_sha256, env=env, options=options)
+    key = cache_key(ensemble, transitions, dataset_sha256=dataset_sha256, env=env, options=options)
     entry = Path(cache_dir) / f"ensemble-{key}"
     with _alone(entry):
         if not entry.is_dir():
@@ -65,16 +65,25 @@ def fit_cached(
 
 
 def cache_key(
-    ensemble: Ensemble, *, dataset_sha256: str, env: EnvSpec | None, options: Mapping[str, Any]
+    ensemble: Ensemble,
+    transitions: Transitions,
+    *,
+    dataset_sha256: str,
+    env: EnvSpec | None,
+    options: Mapping[str, Any],
 ) -> str:
     """Digest of everything that decides a fit. Raises TypeError for an option `fit` does not have."""
-    bound = inspect.signature(fit).bind(ensemble, None, **options)
+    bound = inspect.signature(fit).bind(ensemble, transitions, **options)
     bound.apply_defaults()
     settings = {k: v for k, v in bound.arguments.items() if k not in ("ensemble", "transitions", *SILENT)}
     identity = {
         "format": FORMAT,
         "model": ensemble.config(),
         "dataset": dataset_sha256,
+        # Part of a dataset, or one loaded with other options, is another dataset.
+        "rows": digest(
+            {name: getattr(transitions, name) for name in ("obs", "action", "reward", "next_obs")}
+        ),
         "env": None if env is None else [env.id, dict(env.kwargs)],
         "fit": settings,
     }
