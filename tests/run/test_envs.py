@@ -137,6 +137,18 @@ def test_sim_state_is_restored():
     assert again[1] == pytest.approx(seen[1], abs=1e-9)
 
 
+def test_a_step_from_a_set_state_forgets_what_was_before():
+    env = envs.make_env(EnvSpec("Hopper-v5"))
+    env.reset(seed=3)
+    state, seen = envs.sim_state(env), []
+    for action in ([1, 1, 1], [-1, -1, 1]):
+        for _ in range(6):
+            env.step(np.float32(action))
+        envs.set_sim_state(env, state)
+        seen.append(env.step(np.float32([0.5, 0.1, -0.3]))[0])
+    np.testing.assert_array_equal(*seen)
+
+
 def test_environments_without_a_simulator_have_no_state():
     assert envs.sim_state(envs.make_env(EnvSpec("EchoTest-v0"))) is None
 

@@ -21,8 +21,8 @@ class Counter(gymnasium.Env):
     action_space = Box(-1, 1, (1,), np.float32)
     observation_space = Box(-np.inf, np.inf, (2,), np.float32)
 
-    def __init__(self, endless=False):
-        self.endless = endless
+    def __init__(self, endless=False, cut=None):
+        self.endless, self.cut = endless, cut
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -31,9 +31,9 @@ class Counter(gymnasium.Env):
 
     def step(self, action):
         self.t += 1
-        assert self.endless or self.t <= self.length, "stepped after the end"
+        assert self.endless or self.t <= (self.cut or self.length), "stepped after the end"
         done = self.t == self.length and not self.endless
-        return np.float32([self.length, self.t]), float(self.t), done, False, {}
+        return np.float32([self.length, self.t]), float(self.t), done, self.t == self.cut, {}
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,11 @@ def test_never_ending_environments_are_cut():
 def test_the_environments_own_limit_counts():
     spec = EnvSpec("CounterTest-v0", {"endless": True, "max_episode_steps": 3})
     assert evaluate(Linear([0], 2, 1), spec, seeds=[0], episodes=1).lengths.tolist() == [[3]]
+
+
+def test_a_cut_by_the_environment_itself_ends_the_episode():
+    spec = EnvSpec("CounterTest-v0", {"endless": True, "cut": 2})
+    assert evaluate(Linear([0], 2, 1), spec, seeds=[0], episodes=3).lengths.tolist() == [[2, 2, 2]]
 
 
 def test_a_seed_sees_the_same_alone_and_in_a_stack():

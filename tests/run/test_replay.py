@@ -74,6 +74,16 @@ def test_the_environments_own_limit_is_a_timeout():
     assert np.flatnonzero(replay.recording("rests", "x").record.timeouts).tolist() == [3, 7, 9]
 
 
+def test_a_terminal_at_the_limit_is_no_timeout():
+    """Pushed by 0.3 a step the point leaves at its fourth step, which is also the last one allowed."""
+    replay = Replay(EnvSpec("PlainTest-v0", {"max_episode_steps": 4}), 8, seed=0, purpose="x")
+    for _ in range(8):
+        replay.step(np.float32([1.0]))
+    record = replay.recording("pushes", "x").record
+    assert np.flatnonzero(record.terminals).tolist() == [3, 7]
+    assert not record.timeouts.any()
+
+
 def test_a_cut_marks_its_last_row_and_leaves_the_rest():
     replay = Replay(EnvSpec("PlainTest-v0", {"endless": True}), 10, seed=0, purpose="x")
     for _ in range(10):
