@@ -68,7 +68,7 @@ def to_plain(raw: DictConfig) -> Config:
     try:
         config = OmegaConf.to_object(raw)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {error.msg}") from error
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     if not isinstance(config, Config):
         raise ConfigError(
             "config.yaml must start from the schema: `defaults: [schema@_global_: config, ...]`"

@@ -35,15 +35,18 @@ def explain(error: Exception, overrides: list[Override], loader: ConfigLoader) -
         known = options(loader, group)
         if option not in known:
             return ConfigError(unknown_name(f"{group} option", str(option), known))
-    return _value_error(chosen, values, names) or ConfigError(" ".join(str(error).split()))
-
-
-def _value_error(chosen: list[Override], values: list[Override], names: Iterable[str]) -> ConfigError | None:
-    """Lay the values one by one over the parts that were chosen, and say which does not fit."""
     try:
         base = compose(CONFIG_NAME, [o.input_line for o in chosen])
     except (HydraException, OmegaConfBaseException):
-        return None
+        return ConfigError(" ".join(str(error).split()))
+    return misfit(base, values, names) or ConfigError(" ".join(str(error).split()))
+
+
+def misfit(base: DictConfig, values: list[Override], names: Iterable[str] = ()) -> ConfigError | None:
+    """Lay the values one by one over the parts that were chosen; the error for the first that does not fit.
+
+    names: groups, which are valid names too.
+    """
     for key, value in _leaves(base, values):
         if not _exists(base, key):
             return ConfigError(unknown_key(key, [*_keys(base), *names]))
@@ -125,7 +128,7 @@ def _leaves(raw: DictConfig, overrides: list[Override]) -> Iterator[tuple[str, A
     pairs = [(o.key_or_group, o.value()) for o in overrides]
     while pairs:
         key, value = pairs.pop(0)
-        node = OmegaConf.select(raw, key, throw_on_missing=False) if _exists(raw, key) else None
+        node = OmegaConf.select(raw, key, throw_on_resolution_failure=False) if _exists(raw, key) else None
         if isinstance(value, dict) and is_dataclass(OmegaConf.get_type(node)):
             pairs = [(f"{key}.{name}", inner) for name, inner in value.items()] + pairs
         elif not key.startswith(("hydra.", *OPEN)):

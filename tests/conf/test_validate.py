@@ -1,0 +1,126 @@
+"""Ranges, and values that must fit each other."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from mbrl.conf import compose, validate
+from mbrl.conf.schema import (
+    BcConf,
+    Config,
+    CustomAgentConf,
+    CustomSourceConf,
+    DatasetConf,
+    EnsembleConf,
+    NoSourceConf,
+    PenaltyConf,
+    RolloutConf,
+    SacConf,
+    TrainConf,
+)
+from mbrl.conf.validate import ACTIVATIONS, RULES
+from mbrl.core import nets
+from mbrl.core.errors import ConfigError
+
+
+def sound(**parts: Any) -> Config:
+    given = {
+        "dataset": DatasetConf("sample"),
+        "dynamics": EnsembleConf(),
+        "source": RolloutConf(),
+        "agent": SacConf(label="sac"),
+    }
+    return Config(**{**given, **parts})
+
+
+def test_the_published_defaults_are_sound() -> None:
+    validate(sound())
+    validate(compose())
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"seeds": []}, "seeds must be a list of different numbers"),
+        ({"seeds": [1, 1]}, "seeds must be a list of different numbers"),
+        ({"seeds": [-1]}, "seeds must be a list of different numbers"),
+        ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+        ({"dataset": DatasetConf("a", env_kwargs={"a": 1})}, "dataset.env_kwargs needs dataset.env"),
+        ({"resume": True, "overwrite": True}, "give one of them"),
+        ({"dynamics": EnsembleConf(elites=8)}, "dynamics.elites must be at most dynamics.members=7, got 8"),
+        ({"dynamics": EnsembleConf(elites=0)}, "dynamics.elites must be at least 1, got 0"),
+        ({"dynamics": EnsembleConf(hidden=[64])}, "dynamics.weight_decay needs one entry a layer, 2 for 1"),
+        ({"dynamics": EnsembleConf(hidden=[])}, "dynamics.hidden must be a list"),
+        ({"dynamics": EnsembleConf(activation="swich")}, "unknown dynamics.activation 'swich'"),
+        ({"dynamics": EnsembleConf(termination="lerned")}, "did you mean 'learned'?"),
+        (
+            {"dynamics": EnsembleConf(holdout_fraction=1.0)},
+            "dynamics.holdout_fraction must be in (0, 1), got 1.0",
+        ),
+        ({"dynamics": EnsembleConf(logvar_init=[1.0, 0.0])}, "two numbers, the lower first"),
+        ({"dynamics": EnsembleConf(max_epochs=0)}, "dynamics.max_epochs must be at least 1"),
+        ({"dynamics": EnsembleConf(lr=float("nan"))}, "dynamics.lr must be more than 0, got nan"),
+        ({"penalty": PenaltyConf(coefficient=1.0)}, "penalty.coefficient=1.0 has no effect"),
+        ({"source": RolloutConf(horizon=0)}, "source.horizon must be at least 1, got 0"),
+        ({"source": NoSourceConf()}, "source=none does not make"),
+        ({"train": TrainConf(real_ratio=1.0)}, "choose source=none instead"),
+        ({"train": TrainConf(real_ratio=0.0)}, "train.real_ratio must be in (0, 1], got 0.0"),
+        ({"train": TrainConf(updates=0)}, "train.updates must be at least 1, got 0"),
+        ({"train": TrainConf(q_limit=float("inf"))}, "train.q_limit must be more than 0, got inf"),
+        ({"agent": SacConf(num_critics=1)}, "agent.num_critics of 2 or more"),
+        ({"agent": SacConf(tau=0.0)}, "agent.tau must be in (0, 1], got 0.0"),
+        (
+            {"agent": SacConf(hidden=[8, 0])},
+            "agent.hidden must be a list with every entry at least 1, got [8, 0]",
+        ),
+        ({"agent": BcConf()}, "use it with source=none"),
+        (
+            {"agent": CustomAgentConf(_target_="Agent")},
+            "agent._target_ must be package.module.Name, got 'Agent'",
+        ),
+        ({"source": CustomSourceConf(_target_="a.B", starts=0)}, "source.starts must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(parts: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(sound(**parts))
+    assert expected in str(caught.value)
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"agent\.tau must be .*; train\.updates must be"):
+        validate(sound(agent=SacConf(tau=2.0), train=TrainConf(updates=-1)))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"source": NoSourceConf(), "train": TrainConf(real_ratio=1.0), "agent": BcConf()},
+        {"train": TrainConf(q_limit=None, eval_max_steps=None)},
+        {"dynamics": EnsembleConf(termination="package.module.rule", max_epochs=3)},
+        {"agent": SacConf(num_critics=1, eta=0.0)},
+        {"agent": CustomAgentConf(_target_="package.Agent")},
+        {"device": "cuda:1"},
+        {"seeds": [3, 0]},
+    ],
+)
+def test_unusual_but_sound(parts: dict[str, Any]) -> None:
+    validate(sound(**parts))
+
+
+def test_every_number_has_a_range() -> None:
+    free = {"target_entropy", "per_seed", "auto_alpha", "progress"}
+    for kind, rules in RULES.items():
+        numeric = {f.name for f in fields(kind) if any(t in str(f.type) for t in ("int", "float"))}
+        assert numeric - free == set(rules)
+
+
+def test_activations_are_those_of_the_networks() -> None:
+    assert set(ACTIVATIONS) == set(nets.ACTIVATIONS)
+
+
+def test_a_rule_is_checked_on_the_field_it_names() -> None:
+    for kind, rules in RULES.items():
+        for name in rules:
+            assert getattr(replace(kind(), **{name: getattr(kind(), name)}), name) == getattr(kind(), name)
