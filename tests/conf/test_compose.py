@@ -1,5 +1,6 @@
 """Every option composes; what the published files say; presets, folders and one's own parts."""
 
+import functools
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mbrl.conf import all_choices, compose, keywords
-from mbrl.conf.schema import BcConf, CustomAgentConf, EnsembleConf, RolloutConf, SacConf
+from mbrl.conf.schema import BcConf, Config, CustomAgentConf, EnsembleConf, RolloutConf, SacConf
 from mbrl.conf.store import folder, slug
 from mbrl.core.errors import ConfigError
 
@@ -24,9 +25,15 @@ GIVEN = {
 }
 
 
+@functools.cache
+def composed(*overrides: str) -> Config:
+    """Composing takes a while, and many tests look at the same results."""
+    return compose(overrides)
+
+
 @pytest.mark.parametrize("option", [f"{group}={name}" for group, names in CHOICES.items() for name in names])
 def test_every_option_composes(option: str) -> None:
-    config = compose([option, *GIVEN.get(option, [])])
+    config = composed(option, *GIVEN.get(option, []))
     assert config.train.updates > 0
     assert "$" not in str(asdict(config))
     assert "???" not in str(asdict(config))
@@ -69,14 +76,14 @@ def test_a_preset_leaves_the_choice_of_agent_open() -> None:
 
 def test_model_free_agents_choose_no_source_unless_told() -> None:
     for agent in ("edac", "sac_n", "bc"):
-        config = compose([f"agent={agent}"])
+        config = composed(f"agent={agent}")
         assert (config.source.name, config.train.real_ratio) == ("none", 1.0)
     config = compose(["agent=edac", "source=rollout"])
     assert (config.source.name, config.train.real_ratio) == ("rollout", 0.05)
 
 
 def test_ravl_is_edac_on_rollouts() -> None:
-    ravl, edac = compose(["agent=ravl"]), compose(["agent=edac"])
+    ravl, edac = composed("agent=ravl"), composed("agent=edac")
     assert keywords(ravl.agent) == keywords(edac.agent)
     assert (ravl.source.name, edac.source.name) == ("rollout", "none")
 
@@ -94,7 +101,7 @@ def test_ravl_is_edac_on_rollouts() -> None:
     ],
 )
 def test_published_settings(task: str, critics: int, eta: float) -> None:
-    config, (agent, dataset) = compose([f"task={task}"]), task.split("/")
+    config, (agent, dataset) = composed(f"task={task}"), task.split("/")
     assert config.dataset.source == f"d4rl/{dataset}"
     assert config.agent == SacConf(label=agent, num_critics=critics, eta=eta)
     assert config.train.updates == 3_000_000
