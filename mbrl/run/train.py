@@ -72,17 +72,18 @@ class Trainer:
         self.resumed = resume and exists(self.folder / "checkpoint")
         if self.resumed:
             self._load()
-        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if self.resumed else None)
-        # What an earlier part of the run came to is no longer true while this one is under way.
-        (self.folder / "result.json").unlink(missing_ok=True)
 
     def run(self) -> dict[str, Any]:
         """Train to the end, a stop request or divergence; returns what result.json then holds.
 
         Raises DivergenceError after writing the result: <folder>/checkpoint is the last good state, and
-        <folder>/checkpoint-diverged the state in which it stopped.
+        <folder>/checkpoint-diverged the state in which it stopped. Raises ConfigError, before any work, if the
+        folder cannot be written.
         """
         total, began = self.schedule.updates, time.perf_counter() - self.seconds
+        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if self.resumed else None)
+        # What an earlier part of the run came to is no longer true while this one is under way.
+        (self.folder / "result.json").unlink(missing_ok=True)
         bar = progress(total, "train", initial=self.update, enabled=self.schedule.progress, unit="update")
         failure = None
         try:
@@ -187,12 +188,15 @@ class Trainer:
                 raise MismatchError(
                     f"{self.folder}/checkpoint was made with {key} {meta[key]}, this run has {mine}"
                 )
+        misfit = f"{self.folder}/checkpoint does not fit the agent or the buffer of this run"
         try:
             self.agent.load_state_dict(tree.get("agent", {}))
             self.experience.load_state_dict(tree.get("experience", {}))
         except (KeyError, ValueError, RuntimeError) as error:
-            message = f"{self.folder}/checkpoint does not fit the agent or the buffer of this run: {error}"
-            raise MismatchError(message) from error
+            raise MismatchError(f"{misfit}: {error}") from error
+        unknown = flatten(tree.get("agent", {})).keys() - flatten(self.agent.state_dict()).keys()
+        if unknown:
+            raise MismatchError(f"{misfit}, which has no {sorted(unknown)[0]}: was it another kind of agent?")
         self.streams.load_state_dict(tree["streams"])
         for name in ("sums", "refreshed"):
             setattr(self, name, {k: v.to(self.device) for k, v in flatten(tree.get(name, {})).items()})
