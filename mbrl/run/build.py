@@ -56,12 +56,18 @@ def dataset_from_config(config: Config) -> OfflineDataset:
 
 
 def identity(dataset: OfflineDataset) -> dict[str, Any]:
-    """What result.json and checkpoints say of the dataset."""
+    """What result.json and checkpoints say of the dataset: enough to evaluate a run without it."""
+    env = dataset.env
     return {
         "id": dataset.id,
         "sha256": dataset.sha256,
         "transitions": len(dataset),
         "return_mean": dataset.stats.return_mean,
+        "obs_dim": dataset.obs_dim,
+        "action_dim": dataset.action_dim,
+        "env": None
+        if env is None
+        else {"id": env.id, "kwargs": dict(env.kwargs), "versions": dict(env.versions)},
     }
 
 
@@ -240,24 +246,24 @@ def evaluation_from_config(
 def evaluate_run(
     folder: Path | str, *, episodes: int = 10, seeds: Sequence[int] | None = None, device: str = "auto"
 ) -> dict[str, Any]:
-    """Evaluate a run's checkpoint, from its folder and its dataset's environment alone.
+    """Evaluate a run's checkpoint from its folder alone: the dataset need not be there.
 
     seeds: which of the run's seeds; all by default. Start states are fresh: none of them was seen by an
     evaluation during training.
     """
     folder = Path(folder)
     config, (tree, meta) = load_config(folder / "config.yaml"), load_tree(folder / "checkpoint")
-    here = pick_device(device)
-    dataset = dataset_from_config(config)
-    if dataset.env is None:
+    here, dataset = pick_device(device), meta["dataset"]
+    if dataset["env"] is None:
         raise ConfigError(f"{folder}: its dataset names no environment to evaluate in; set dataset.env=<id>")
     chosen = list(config.seeds) if seeds is None else list(seeds)
     if missing := set(chosen) - set(meta["seeds"]):
         raise MismatchError(f"{folder}/checkpoint has seeds {meta['seeds']}, not {sorted(missing)}")
-    agent = agent_from_config(config, dataset.obs_dim, dataset.action_dim, here)
+    agent = agent_from_config(config, dataset["obs_dim"], dataset["action_dim"], here)
     agent.load_state_dict(tree["agent"])
-    found = evaluate(agent, dataset.env, seeds=meta["seeds"], episodes=episodes, index=-1)
-    metrics = evaluation_metrics(found, dataset.id)
+    env, cap = EnvSpec(**dataset["env"]), config.train.eval_max_steps
+    found = evaluate(agent, env, seeds=meta["seeds"], episodes=episodes, max_steps=cap, index=-1)
+    metrics = evaluation_metrics(found, dataset["id"])
     rows = {seed: i for i, seed in enumerate(meta["seeds"])}
     return {
         "run": str(folder),

@@ -1,0 +1,110 @@
+"""The composition root: configurations run end to end under the debug preset; what does not fit is refused."""
+
+import json
+
+import pytest
+import torch
+
+from mbrl.conf import compose, load_config
+from mbrl.core.checkpoint import load_tree
+from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
+from mbrl.core.log import read_metrics
+from mbrl.run.build import evaluate_run, train_from_config
+
+RUNS = [
+    ["agent=ravl"],
+    ["agent=sac"],
+    ["agent=sac", "source=none"],
+    ["agent=sac_n"],
+    ["agent=edac"],
+    ["agent=bc"],
+    ["agent=ravl", "dynamics.per_seed=true", "seeds=[3,1]"],
+    ["agent=ravl", "dynamics.termination=none"],
+    ["agent=ravl", "dynamics.termination=mbrl.dynamics.termination.never", "agent.auto_alpha=false"],
+    ["agent=custom", "agent._target_=mbrl.agents.BC", "agent.kwargs={hidden: [8]}"],
+]
+
+
+def make(folder, *overrides):
+    common = [f"out={folder}", f"dynamics.cache={folder.parent / 'cache'}", "device=cpu", "preset=debug"]
+    return compose([*common, *overrides])
+
+
+@pytest.mark.parametrize("overrides", RUNS, ids=" ".join)
+def test_runs_end_to_end(overrides, tmp_path):
+    config = make(tmp_path / "run", *overrides)
+    folder = train_from_config(config)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert result["updates"] == config.train.updates
+    assert len(result["return"]["last"]) == len(config.seeds)
+    assert result["normalized"] is None  # the sample is no D4RL dataset
+    assert {"id", "sha256", "transitions"} <= set(result["dataset"])
+    assert {"python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"} <= set(result["versions"])
+    assert load_config(folder / "config.yaml") == config
+    assert (folder / "run.png").stat().st_size > 10_000
+    assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
+
+
+def test_model_is_fitted_once(tmp_path, capsys):
+    train_from_config(make(tmp_path / "a"))
+    (entry,) = (tmp_path / "cache").glob("ensemble-*/meta.json")
+    written = entry.stat().st_mtime_ns
+    train_from_config(make(tmp_path / "b", "seeds=[5]"))
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "cache").glob("ensemble-*/meta.json")] == [written]
+
+
+def test_resume_equals_uninterrupted(tmp_path):
+    whole = train_from_config(make(tmp_path / "whole", "train.updates=6"))
+    train_from_config(make(tmp_path / "parts", "train.updates=3"))
+    parts = train_from_config(make(tmp_path / "parts", "train.updates=6", "resume=true", "overwrite=false"))
+    a, b = (load_tree(f / "checkpoint")[0]["agent"]["critics"] for f in (whole, parts))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_folder_with_a_run_is_kept(tmp_path):
+    folder = train_from_config(make(tmp_path / "run"))
+    before = (folder / "result.json").read_bytes()
+    with pytest.raises(ConfigError, match="already holds a run.*resume=true.*overwrite=true"):
+        train_from_config(make(tmp_path / "run", "overwrite=false"))
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_unwritable_folder_is_found_out_before_any_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written.*choose another out="):
+        train_from_config(make(tmp_path / "file" / "run"))
+    assert "dataset" not in capsys.readouterr().out
+
+
+def test_environment_of_other_dims(tmp_path):
+    with pytest.raises(MismatchError, match=r"Hopper-v5.*11"):
+        train_from_config(make(tmp_path / "run", "dataset.env=Hopper-v5"))
+
+
+def test_unknown_environment_names_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="InvertedDoublePendulum-v5"):
+        train_from_config(make(tmp_path / "run", "dataset.env=InvertedDoublePendulm-v5"))
+
+
+def test_unknown_target(tmp_path):
+    with pytest.raises(ConfigError, match="_target_ 'no.such.Thing' cannot be imported"):
+        train_from_config(make(tmp_path / "run", "agent=custom", "agent._target_=no.such.Thing"))
+
+
+def test_evaluate_run_reads_the_folder_alone(tmp_path):
+    folder = train_from_config(make(tmp_path / "run", "seeds=[4,7]"))
+    found = evaluate_run(folder, episodes=2, device="cpu")
+    assert found["seeds"] == [4, 7]
+    assert found == evaluate_run(folder, episodes=2, device="cpu")
+    one = evaluate_run(folder, episodes=2, seeds=[7], device="cpu")
+    assert one["return"] == found["return"][1:]
+    with pytest.raises(MismatchError, match=r"has seeds \[4, 7\], not \[5\]"):
+        evaluate_run(folder, episodes=2, seeds=[5], device="cpu")
+
+
+def test_evaluate_without_a_checkpoint(tmp_path):
+    folder = train_from_config(make(tmp_path / "run"))
+    (folder / "checkpoint" / "tensors.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=r"checkpoint.*damaged"):
+        evaluate_run(folder, episodes=1, device="cpu")

@@ -1,0 +1,26 @@
+"""The README's code runs as it stands, and the commands it names exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_code_runs_on_its_own(number, capsys):
+    exec(compile(BLOCKS[number], f"README block {number}", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out
+
+
+def test_there_is_code_to_run():
+    assert len(BLOCKS) >= 2
+
+
+def test_named_files_exist():
+    named = re.findall(r"(?:scripts|docs)/[\w./-]+\.(?:py|sh|md|png)", README)
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
