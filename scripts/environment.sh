@@ -33,7 +33,10 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ];
     fi
     echo "Installing pinned packages into .venv (the first time this downloads PyTorch; minutes) ..."
     rm -f "$stamp"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' ||
+    quiet=--quiet
+    if [ -t 1 ]; then quiet=; fi # at a terminal, pip's own progress bars
+    # shellcheck disable=SC2086
+    .venv/bin/python -m pip install $quiet --disable-pip-version-check -c constraints.txt -e '.[test]' ||
         fail "installation failed; the lines above say why"
     echo "$wanted" > "$stamp"
 fi

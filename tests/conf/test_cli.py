@@ -58,9 +58,7 @@ def test_one_run(start: Start, task: Task) -> None:
     assert start("agent=bc", "seeds=[4,2]") == 0
     (config,) = task.seen
     assert (config.agent.label, config.seeds, config.out) == ("bc", [4, 2], "runs/sample-bc")
-    assert list(Path().rglob("*")) == [Path("runs"), Path("runs/sample-bc")], (
-        "the run folder is the trainer's"
-    )
+    assert list(Path().iterdir()) == [], "making the run folder is the trainer's business"
 
 
 def test_flags_and_options_in_any_order(start: Start, task: Task, tmp_path: Path) -> None:
