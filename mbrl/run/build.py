@@ -17,11 +17,15 @@ from mbrl.core.errors import ConfigError, MismatchError, unknown_name
 from mbrl.core.types import Agent, Dynamics, EnvSpec, Source, Termination
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
 from mbrl.diagnose.plots import draw_run
-from mbrl.dynamics.artefact import load_model
-from mbrl.dynamics.cache import fit_cached
-from mbrl.dynamics.ensemble import Ensemble
-from mbrl.dynamics.learned_termination import LearnedTermination, fit_termination
-from mbrl.dynamics.termination import never, termination_for
+from mbrl.dynamics import (
+    Ensemble,
+    LearnedTermination,
+    fit_cached,
+    fit_termination,
+    load_model,
+    never,
+    termination_for,
+)
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator, evaluate
 from mbrl.run.experience import MixedData, RealData
