@@ -94,6 +94,7 @@ def test_no_row_after_a_terminal_and_shapes_stay_fixed(script):
         if t > 1:  # what is alive goes on from where it was
             here = masks[:, t - 1]
             assert torch.equal(steps.obs[t - 1][here], steps.next_obs[t - 2][here])
+            assert torch.equal(steps.obs[t - 1][~here], begin.obs[~here])
 
 
 @settings(deadline=None, max_examples=30)
