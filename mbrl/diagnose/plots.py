@@ -68,17 +68,19 @@ def _learning_curve(axis: Axes, rows: Sequence[Row], seeds: Sequence[int], behav
 
 def _depths(rows: Sequence[Row], name: str) -> list[int]:
     prefix = f"{name}_depth_"
-    return sorted({int(key.removeprefix(prefix)) for row in rows for key in row if key.startswith(prefix)})
+    present = {key for row in rows for key, v in row.items() if key.startswith(prefix) and v is not None}
+    return sorted(int(key.removeprefix(prefix)) for key in present)
 
 
 def _by_depth(axis: Axes, rows: Sequence[Row], name: str, moments: int = 4) -> None:
     """Mean over seeds against depth, at a few moments of training, pale to dark."""
     depths = _depths(rows, name)
-    updates = sorted({r["update"] for r in rows if r.get(f"{name}_depth_0") is not None})
+    names = [f"{name}_depth_{d}" for d in depths]
+    updates = sorted({r["update"] for r in rows if any(r.get(n) is not None for n in names)})
     picked = [updates[i] for i in np.unique(np.linspace(0, len(updates) - 1, moments).round().astype(int))]
     for shade, update in zip(np.linspace(0.3, 1.0, len(picked)), picked, strict=True):
         here = [r for r in rows if r["update"] == update]
-        values = [[r.get(f"{name}_depth_{d}") for r in here] for d in depths]
+        values = [[r.get(n) for r in here] for n in names]
         mean = [np.mean([v for v in column if v is not None] or [np.nan]) for column in values]
         axis.plot(depths, mean, "o-", color=plt.cm.Blues(shade), label=f"update {update:,}", markersize=3)
     axis.set_xticks(depths)

@@ -1,0 +1,85 @@
+"""Finished runs on one dataset side by side: a table in Markdown and their learning curves in one picture."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mbrl.core.errors import DataError, MismatchError
+from mbrl.core.log import Row, read_metrics
+from mbrl.diagnose.plots import BEHAVIOUR, series
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder's result.json and metrics."""
+
+    name: str
+    result: dict[str, Any]
+    rows: list[Row]
+
+
+def read_runs(folders: Sequence[Path | str]) -> list[Run]:
+    """Read run folders. Raises DataError for one without a result, MismatchError where datasets differ."""
+    runs = []
+    for folder in map(Path, folders):
+        if not (folder / "result.json").is_file():
+            raise DataError(f"{folder}: no result.json; name folders of runs that have ended")
+        result = json.loads((folder / "result.json").read_text())
+        runs.append(Run(folder.name, result, read_metrics(folder / "metrics.jsonl")))
+    if not runs:
+        raise DataError("no run folders given")
+    first = runs[0]
+    for run in runs[1:]:
+        if run.result["dataset"]["sha256"] != first.result["dataset"]["sha256"]:
+            raise MismatchError(
+                f"{run.name} ran on dataset {run.result['dataset']['id']}, {first.name} on "
+                f"{first.result['dataset']['id']}: scores on different data do not belong in one table"
+            )
+    return runs
+
+
+def markdown(runs: Sequence[Run]) -> str:
+    """A table: raw returns (last, mean of last ten, best), one row a seed and run, the behaviour's mean first."""
+    dataset = runs[0].result["dataset"]
+    heads = ["run", "seed", "updates", "status", "last", "mean of last 10", "best", "updates/s"]
+    lines = [heads, ["---"] * len(heads)]
+    lines.append(["behaviour", "", "", "", f"{dataset['return_mean']:.0f}", "", "", ""])
+    for run in runs:
+        r = run.result
+        for i, seed in enumerate(r["seeds"]):
+            returns = [_cell(r["return"], key, i) for key in ("last", "mean_last_10", "best")]
+            speed = "-" if r["updates_per_second"] is None else f"{r['updates_per_second']:.1f}"
+            lines.append([run.name, str(seed), f"{r['updates']:,}", r["status"], *returns, speed])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
+    """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    for run in runs:
+        for axis, name in zip(axes, ("eval/return", "critic/q_mean"), strict=True):
+            curves = [series(run.rows, name, seed) for seed in run.result["seeds"]]
+            if all(len(values) for _, values in curves):
+                shared = min(len(values) for _, values in curves)
+                mean = np.mean([values[:shared] for _, values in curves], axis=0)
+                axis.plot(curves[0][0][:shared], mean, label=run.name, linewidth=1.4)
+    behaviour = runs[0].result["dataset"]["return_mean"]
+    axes[0].axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
+    axes[0].set(xlabel="updates", ylabel="return in the real environment")
+    axes[1].set(xlabel="updates", ylabel="mean Q on training batches")
+    for axis in axes:
+        axis.legend(fontsize=7)
+    figure.suptitle(runs[0].result["dataset"]["id"], fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _cell(returns: dict[str, list[float | None]] | None, key: str, i: int) -> str:
+    value = returns[key][i] if returns else None
+    return "-" if value is None else f"{value:.0f}"
