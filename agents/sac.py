@@ -53,6 +53,10 @@ class SAC:
             raise ConfigError(
                 f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
             )
+        if eta != 0 and not hidden:
+            raise ConfigError(
+                f"eta={eta} needs a hidden layer: a linear critic's action gradient is constant"
+            )
         if alpha <= 0:
             raise ConfigError(f"alpha={alpha}: the temperature must be positive")
         self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics

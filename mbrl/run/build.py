@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mbrl.agents import AGENTS
 from mbrl.conf import load_config, save_config
+from mbrl.conf.resume import check_resume
 from mbrl.conf.schema import Config, CustomDynamicsConf, CustomSourceConf, EnsembleConf, keywords
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.device import pick_device
@@ -205,6 +206,8 @@ def train_from_config(config: Config) -> Path:
     """The main job: data, model, agent, loop, result, picture. Returns the run folder."""
     device = pick_device(config.device)
     folder = prepare(config.out, resume=config.resume, overwrite=config.overwrite)
+    if config.resume and (folder / "config.yaml").is_file():
+        check_resume(config, load_config(folder / "config.yaml"))
     dataset = dataset_from_config(config)
     save_config(folder / "config.yaml", config)
     source = source_from_config(config, dataset, device)

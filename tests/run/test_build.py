@@ -62,6 +62,12 @@ def test_resume_equals_uninterrupted(tmp_path):
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_resume_with_other_settings_is_refused(tmp_path):
+    train_from_config(make(tmp_path / "run"))
+    with pytest.raises(MismatchError, match="cannot be resumed with other settings; agent: "):
+        train_from_config(make(tmp_path / "run", "resume=true", "overwrite=false", "agent.gamma=0.9"))
+
+
 def test_folder_with_a_run_is_kept(tmp_path):
     folder = train_from_config(make(tmp_path / "run"))
     before = (folder / "result.json").read_bytes()

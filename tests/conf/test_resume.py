@@ -1,0 +1,31 @@
+"""A run goes on only with the settings it began with."""
+
+import pytest
+
+from mbrl.conf import compose
+from mbrl.conf.resume import check_resume
+from mbrl.core.errors import MismatchError
+
+
+def test_length_looks_and_places_may_change():
+    before = compose(["preset=debug"])
+    now = compose(
+        ["preset=debug", "train.updates=99", "train.log_every=7", "device=cpu", "dynamics.cache=elsewhere"]
+    )
+    check_resume(now, before)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "agent.gamma=0.9",
+        "train.batch_size=8",
+        "train.real_ratio=0.5",
+        "source=none",
+        "agent=sac",
+        "seeds=[3]",
+    ],
+)
+def test_what_is_learned_may_not(override):
+    with pytest.raises(MismatchError, match="cannot be resumed with other settings; .* before, .* now"):
+        check_resume(compose(["preset=debug", override]), compose(["preset=debug"]))
