@@ -8,11 +8,8 @@ from mbrl.core.errors import MismatchError
 
 
 def test_length_looks_and_places_may_change():
-    before = compose(["preset=debug"])
-    now = compose(
-        ["preset=debug", "train.updates=99", "train.log_every=7", "device=cpu", "dynamics.cache=elsewhere"]
-    )
-    check_resume(now, before)
+    changes = ["train.updates=99", "train.log_every=7", "device=cpu", "dynamics.cache=elsewhere"]
+    check_resume(compose(["preset=debug", *changes]), compose(["preset=debug"]))
 
 
 @pytest.mark.parametrize(
@@ -27,5 +24,5 @@ def test_length_looks_and_places_may_change():
     ],
 )
 def test_what_is_learned_may_not(override):
-    with pytest.raises(MismatchError, match="cannot be resumed with other settings; .* before, .* now"):
+    with pytest.raises(MismatchError, match="cannot be resumed with other settings: .*, was "):
         check_resume(compose(["preset=debug", override]), compose(["preset=debug"]))

@@ -64,7 +64,9 @@ def test_resume_equals_uninterrupted(tmp_path):
 
 def test_resume_with_other_settings_is_refused(tmp_path):
     train_from_config(make(tmp_path / "run"))
-    with pytest.raises(MismatchError, match="cannot be resumed with other settings; agent: "):
+    with pytest.raises(
+        MismatchError, match="cannot be resumed with other settings: agent.gamma: 0.9, was 0.99"
+    ):
         train_from_config(make(tmp_path / "run", "resume=true", "overwrite=false", "agent.gamma=0.9"))
 
 
