@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mbrl.agents import SAC
 from mbrl.agents.policy_file import load_policy
+from mbrl.conf.cli import reported_errors
 from mbrl.core.device import pick_device
-from mbrl.core.errors import MbrlError
 from mbrl.core.types import EnvSpec
 from mbrl.datasets.recording import Recording
 from mbrl.run.behaviour import Noisy
@@ -73,7 +73,5 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with reported_errors():
         main(options().parse_args())
-    except MbrlError as error:
-        raise SystemExit(f"error: {error}") from error

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -83,11 +82,8 @@ def load_tree(folder: Path | str) -> tuple[Tree, dict[str, Any]]:
         if not previous.is_dir():
             raise CheckpointError(f"{folder}: no checkpoint here")
         folder = previous
-    try:
-        meta = json.loads((folder / META).read_text())
-        return unflatten(load_file(folder / TENSORS)), meta
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: damaged or incomplete checkpoint ({error})") from error
+    meta = _read(folder / META, lambda path: json.loads(path.read_text()))
+    return unflatten(_read(folder / TENSORS, load_file)), meta
 
 
 def exists(folder: Path | str) -> bool:
@@ -96,9 +92,11 @@ def exists(folder: Path | str) -> bool:
     return folder.is_dir() or folder.with_name(folder.name + ".previous").is_dir()
 
 
-def tensor(value: float) -> Tensor:
-    """A Python number as a 0-d tensor, exact: int64 or float64."""
-    return torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged or incomplete checkpoint ({error})") from error
 
 
 def _flush(path: Path) -> None:

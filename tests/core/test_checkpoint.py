@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mbrl.core import checkpoint
-from mbrl.core.checkpoint import exists, flatten, load_tree, save_tree, tensor, unflatten
+from mbrl.core.checkpoint import exists, flatten, load_tree, save_tree, unflatten
 from mbrl.core.errors import CheckpointError
 
 TREE = {"a": {"b": torch.tensor([1.5, math.inf]), "c": {"d": torch.tensor(3)}}, "e": torch.zeros(0, 2)}
@@ -62,11 +62,6 @@ def test_parameters_are_saved_without_their_graph(tmp_path):
 def test_an_empty_tree_can_be_saved(tmp_path):
     save_tree(tmp_path / "c", {"nothing": {}}, {"a": 1})
     assert load_tree(tmp_path / "c") == ({}, {"a": 1})
-
-
-def test_tensor_is_exact():
-    assert tensor(2**62 + 1).item() == 2**62 + 1
-    assert tensor(0.1).item() == 0.1
 
 
 def test_saving_again_replaces_the_old_and_leaves_nothing_beside(tmp_path):
@@ -150,10 +145,10 @@ def scramble(path):
     "damage", [cut, scramble, lambda path: path.unlink(), lambda path: path.write_bytes(b"")]
 )
 @pytest.mark.parametrize("name", ["tensors.safetensors", "meta.json"])
-def test_a_damaged_file_is_an_error_naming_the_folder(tmp_path, damage, name):
+def test_a_damaged_file_is_an_error_naming_it(tmp_path, damage, name):
     save_tree(tmp_path / "c", {"x": torch.arange(100)}, {"a": {"b": 1}})
     damage(tmp_path / "c" / name)
-    with pytest.raises(CheckpointError, match=r"/c: damaged or incomplete checkpoint"):
+    with pytest.raises(CheckpointError, match=rf"/c/{name}: damaged or incomplete checkpoint"):
         load_tree(tmp_path / "c")
 
 

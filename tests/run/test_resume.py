@@ -203,5 +203,5 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name):
     small_run(tmp_path, 3).run()
     path = tmp_path / "checkpoint" / name
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(CheckpointError, match="checkpoint: damaged or incomplete"):
+    with pytest.raises(CheckpointError, match=f"checkpoint/{name}: damaged or incomplete"):
         small_run(tmp_path, 6, resume=True)

@@ -1,5 +1,6 @@
 """The command: both ways of collecting, end to end, and its messages."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -61,13 +62,17 @@ def test_policy_file(collect, tmp_path):
     assert data.transitions.action.std().item() == pytest.approx(0.1, rel=0.4)
 
 
-def test_mistakes_end_with_one_line(collect, tmp_path):
-    with pytest.raises(SystemExit, match=r"error: unknown environment .* did you mean"):
-        collect("--env", "InvertedDublePendulum-v5")
+def test_mistakes_end_with_one_line(collect, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match="error: cannot write to the folder"):
-        collect(out=tmp_path / "file" / "x")
-    with pytest.raises(SystemExit, match="error: no policy file"):
-        collect("--policy", tmp_path / "none.npz")
-    with pytest.raises(SystemExit, match=r"error: .*warmup"):
-        collect("--train-steps", 10)
+    mistakes = [
+        ("error: unknown environment .* did you mean", ("--env", "InvertedDublePendulum-v5"), {}),
+        ("error: cannot write to the folder", (), {"out": tmp_path / "file" / "x"}),
+        ("error: no policy file", ("--policy", tmp_path / "none.npz"), {}),
+        ("error: .*warmup", ("--train-steps", 10), {}),
+    ]
+    for message, arguments, options in mistakes:
+        with pytest.raises(SystemExit) as stop:
+            collect(*arguments, **options)
+        printed = capsys.readouterr().err.strip().splitlines()
+        assert stop.value.code == 2
+        assert re.match(message, printed[-1])
