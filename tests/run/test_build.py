@@ -43,6 +43,8 @@ def test_runs_end_to_end(overrides, tmp_path):
     assert {"python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"} <= set(result["versions"])
     assert load_config(folder / "config.yaml") == config
     assert (folder / "run.png").stat().st_size > 10_000
+    fitted = config.source.name == "rollout"
+    assert any((folder / "tensorboard" / "dynamics").glob("events*")) == fitted
     assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
 
 

@@ -1,0 +1,95 @@
+"""Composition root: the one place that knows every part, and turns a configuration into a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mbrl.conf import load_config, save_config
+from mbrl.conf.resume import check_resume
+from mbrl.conf.schema import Config
+from mbrl.core.checkpoint import load_tree
+from mbrl.core.device import pick_device
+from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.types import EnvSpec
+from mbrl.diagnose.plots import draw_run
+from mbrl.run.build.model import dynamics_from_config
+from mbrl.run.build.parts import (
+    agent_from_config,
+    dataset_from_config,
+    evaluation_from_config,
+    evaluation_metrics,
+    experience_from_config,
+    identity,
+    schedule_from_config,
+    source_from_config,
+)
+from mbrl.run.evaluate import evaluate
+from mbrl.run.fit_log import FitLog
+from mbrl.run.folder import prepare
+from mbrl.run.result import table
+from mbrl.run.train import Trainer
+
+__all__ = ["dataset_from_config", "dynamics_from_config", "evaluate_run", "train_from_config"]
+
+
+def train_from_config(config: Config) -> Path:
+    """The main job: data, model, agent, loop, result, picture. Returns the run folder."""
+    device = pick_device(config.device)
+    folder = prepare(config.out, resume=config.resume, overwrite=config.overwrite)
+    if config.resume and (folder / "config.yaml").is_file():
+        check_resume(config, load_config(folder / "config.yaml"))
+    dataset = dataset_from_config(config)
+    save_config(folder / "config.yaml", config)
+    source = None
+    if config.source.name != "none":
+        with FitLog(folder) as log:
+            dynamics = dynamics_from_config(config, dataset, device, on_epoch=log)
+        source = source_from_config(config, dataset, dynamics, device)
+    agent = agent_from_config(config, dataset.obs_dim, dataset.action_dim, device)
+    trainer = Trainer(
+        folder,
+        agent,
+        experience_from_config(config, dataset, source, device),
+        schedule_from_config(config),
+        seeds=config.seeds,
+        dataset=identity(dataset),
+        evaluate=evaluation_from_config(config, dataset),
+        device=device,
+        resume=config.resume,
+    )
+    result = trainer.run()
+    print(table(result, dataset.stats.return_mean))
+    print(f"{result['status']}: {folder}/result.json, picture {draw_run(folder)}")
+    return folder
+
+
+def evaluate_run(
+    folder: Path | str, *, episodes: int = 10, seeds: Sequence[int] | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Evaluate a run's checkpoint from its folder alone: the dataset need not be there.
+
+    seeds: which of the run's seeds; all by default. Start states are fresh: none of them was seen by an
+    evaluation during training.
+    """
+    folder = Path(folder)
+    config, (tree, meta) = load_config(folder / "config.yaml"), load_tree(folder / "checkpoint")
+    here, dataset = pick_device(device), meta["dataset"]
+    if dataset["env"] is None:
+        raise ConfigError(f"{folder}: its dataset names no environment to evaluate in; set dataset.env=<id>")
+    chosen = list(config.seeds) if seeds is None else list(seeds)
+    if missing := set(chosen) - set(meta["seeds"]):
+        raise MismatchError(f"{folder}/checkpoint has seeds {meta['seeds']}, not {sorted(missing)}")
+    agent = agent_from_config(config, dataset["obs_dim"], dataset["action_dim"], here)
+    agent.load_state_dict(tree["agent"])
+    env, cap = EnvSpec(**dataset["env"]), config.train.eval_max_steps
+    found = evaluate(agent, env, seeds=meta["seeds"], episodes=episodes, max_steps=cap, index=-1)
+    metrics = evaluation_metrics(found, dataset["id"])
+    rows = {seed: i for i, seed in enumerate(meta["seeds"])}
+    return {
+        "run": str(folder),
+        "update": meta["update"],
+        "episodes": episodes,
+        "seeds": chosen,
+        **{name.removeprefix("eval/"): [v[rows[s]].item() for s in chosen] for name, v in metrics.items()},
+        "std": [found.returns[rows[s]].std(correction=0).item() for s in chosen],
+    }
