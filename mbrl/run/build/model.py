@@ -1,0 +1,108 @@
+"""The dynamics of a configuration: loaded, found in the cache, or fitted."""
+
+from collections.abc import Sequence
+
+import torch
+
+from mbrl.conf.schema import Config, CustomDynamicsConf, EnsembleConf, keywords
+from mbrl.core.errors import ConfigError, unknown_name
+from mbrl.core.types import Dynamics, Termination
+from mbrl.datasets import OfflineDataset
+from mbrl.dynamics import (
+    Ensemble,
+    LearnedTermination,
+    fit_cached,
+    fit_termination,
+    load_model,
+    never,
+    termination_for,
+)
+from mbrl.dynamics.fit import OnEpoch
+from mbrl.run.build.targets import import_target
+
+FIT_OPTIONS = (
+    "lr",
+    "batch_size",
+    "holdout_fraction",
+    "holdout_max",
+    "logvar_coef",
+    "improvement",
+    "patience",
+    "max_epochs",
+)
+ELSEWHERE = ("termination", "per_seed", "cache", "path")
+
+
+def dynamics_from_config(
+    config: Config, dataset: OfflineDataset, device: torch.device, *, on_epoch: OnEpoch | None = None
+) -> Dynamics:
+    """The model of dynamics.name: taken from dynamics.path, or from the cache, or fitted and cached.
+
+    on_epoch: told of every epoch of a fit (see mbrl.dynamics.fit).
+    """
+    conf = config.dynamics
+    if conf.name not in DYNAMICS:
+        raise ConfigError(unknown_name("dynamics.name", conf.name, DYNAMICS))
+    return DYNAMICS[conf.name](config, dataset, device, on_epoch)
+
+
+def _custom_dynamics(
+    config: Config, dataset: OfflineDataset, device: torch.device, on_epoch: OnEpoch | None
+) -> Dynamics:
+    conf: CustomDynamicsConf = config.dynamics
+    return import_target(conf._target_)(dataset, seeds=tuple(config.seeds), device=device, **conf.kwargs)
+
+
+def _ensemble(
+    config: Config, dataset: OfflineDataset, device: torch.device, on_epoch: OnEpoch | None
+) -> Ensemble:
+    conf: EnsembleConf = config.dynamics
+    seeds = tuple(config.seeds) if conf.per_seed else (0,)
+    termination = _termination(conf.termination, dataset, seeds, device, config.train.progress)
+    if conf.path:
+        dims = {"obs_dim": dataset.obs_dim, "action_dim": dataset.action_dim}
+        check = {"env": dataset.env, "dataset_sha256": dataset.sha256, **dims}
+        return load_model(conf.path, termination=termination, device=device, **check)
+    sizes = keywords(conf, without=(*FIT_OPTIONS, *ELSEWHERE))
+    options = {name: getattr(conf, name) for name in FIT_OPTIONS}
+
+    def make() -> Ensemble:
+        dims = dataset.obs_dim, dataset.action_dim
+        return Ensemble(*dims, seeds=seeds, termination=termination, device=device, **sizes)
+
+    model, report = fit_cached(
+        conf.cache,
+        make,
+        dataset.with_successor(),
+        dataset_id=dataset.id,
+        dataset_sha256=dataset.sha256,
+        env=dataset.env,
+        progress=config.train.progress,
+        on_epoch=on_epoch,
+        **options,
+    )
+    print(report.summary())
+    return model
+
+
+def _termination(
+    name: str, dataset: OfflineDataset, seeds: Sequence[int], device: torch.device, progress: bool
+) -> Termination:
+    """The rule called dynamics.termination: the environment's, none, fitted to the data, or the user's own."""
+    if name == "none":
+        return never
+    if name == "learned":
+        head = LearnedTermination(dataset.obs_dim, dataset.action_dim, seeds=seeds, device=device)
+        print(fit_termination(head, dataset.with_successor(), progress=progress).summary())
+        return head
+    if name != "auto":
+        return import_target(name)
+    if dataset.env is None:
+        raise ConfigError(
+            "dynamics.termination=auto needs to know the environment: set dataset.env=<id>, or choose "
+            "dynamics.termination=learned or none"
+        )
+    return termination_for(dataset.env)
+
+
+DYNAMICS = {"ensemble": _ensemble, "custom": _custom_dynamics}
