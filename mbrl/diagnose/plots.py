@@ -84,4 +84,5 @@ def _by_depth(axis: Axes, rows: Sequence[Row], name: str, moments: int = 4) -> N
         mean = [np.mean([v for v in column if v is not None] or [np.nan]) for column in values]
         axis.plot(depths, mean, "o-", color=plt.cm.Blues(shade), label=f"update {update:,}", markersize=3)
     axis.set_xticks(depths)
-    axis.legend(fontsize=7)
+    axis.margins(y=0.3)  # Room for the legend above and below the lines.
+    axis.legend(fontsize=7, framealpha=0.6, ncols=2, loc="upper left")
