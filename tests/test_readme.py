@@ -1,12 +1,16 @@
 """The README's code runs as it stands, and the commands it names exist."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from mbrl.conf import compose
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^    python scripts/train(?:_dynamics)?\.py (.*)$", README, flags=re.MULTILINE)
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -24,3 +28,13 @@ def test_named_files_exist():
     named = re.findall(r"(?:scripts|docs)/[\w./-]+\.(?:py|sh|md|png)", README)
     assert named
     assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_compose(command):
+    words = shlex.split(command, comments=True)
+    if "-m" not in words:
+        compose(words)
+        return
+    for choice in words[-1].removeprefix("agent=").split(","):
+        compose([f"agent={choice}"])
