@@ -5,24 +5,24 @@ import json
 import pytest
 import torch
 
-from mbrl.conf import compose, load_config
+from mbrl.conf import all_choices, compose, load_config
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
 from mbrl.core.log import read_metrics
 from mbrl.run.build import evaluate_run, train_from_config
 
+CHOICES = all_choices()
 RUNS = [
-    ["agent=ravl"],
-    ["agent=sac"],
+    *([f"agent={agent}"] for agent in CHOICES["agent"] if agent != "custom"),
     ["agent=sac", "source=none"],
-    ["agent=sac_n"],
-    ["agent=edac"],
-    ["agent=bc"],
     ["agent=ravl", "dynamics.per_seed=true", "seeds=[3,1]"],
     ["agent=ravl", "dynamics.termination=none"],
     ["agent=ravl", "dynamics.termination=mbrl.dynamics.termination.never", "agent.auto_alpha=false"],
     ["agent=custom", "agent._target_=mbrl.agents.BC", "agent.kwargs={hidden: [8]}"],
 ]
+
+
+TASKS = [task for task in CHOICES["task"] if task != "none"]
 
 
 def make(folder, *overrides):
@@ -46,6 +46,14 @@ def test_runs_end_to_end(overrides, tmp_path):
     fitted = config.source.name == "rollout"
     assert any((folder / "tensorboard" / "dynamics").glob("events*")) == fitted
     assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_published_setting_runs(task, tmp_path):
+    """With the sample in place of its dataset, and the sizes of the debug preset."""
+    config = make(tmp_path / "run", f"task={task}", "dataset=sample", "train.updates=2")
+    result = json.loads((train_from_config(config) / "result.json").read_text())
+    assert result["status"] == "finished"
 
 
 def test_model_is_fitted_once(tmp_path, capsys):
