@@ -61,13 +61,13 @@ def markdown(runs: Sequence[Run]) -> str:
 def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
     """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
-    for run in runs:
+    for number, run in enumerate(runs):
         for axis, name in zip(axes, ("eval/return", "critic/q_mean"), strict=True):
             curves = [series(run.rows, name, seed) for seed in run.result["seeds"]]
             if all(len(values) for _, values in curves):
                 shared = min(len(values) for _, values in curves)
                 mean = np.mean([values[:shared] for _, values in curves], axis=0)
-                axis.plot(curves[0][0][:shared], mean, label=run.name, linewidth=1.4)
+                axis.plot(curves[0][0][:shared], mean, f"C{number}", label=run.name, linewidth=1.4)
     behaviour = runs[0].result["dataset"]["return_mean"]
     axes[0].axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
     axes[0].set(xlabel="updates", ylabel="return in the real environment")
