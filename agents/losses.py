@@ -4,17 +4,18 @@ import torch
 from torch import Tensor
 
 
-def soft_target(
-    reward: Tensor, terminal: Tensor, next_q: Tensor, next_log_prob: Tensor, alpha: Tensor, gamma: float
-) -> Tensor:
-    """y = r + gamma (1 - terminal) [ min_i Q'_i(s', a') - alpha log pi(a'|s') ], shape [S, B].
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
+    """V(s) = min_i Q_i(s, a) - alpha log pi(a|s), shape [S, B], for q [S, N, B], log_prob [S, B], alpha [S].
 
-    reward [S, B], terminal [S, B] bool, next_q [S, N, B], next_log_prob [S, B], alpha [S].
     SAC (Haarnoja et al. 2018, eq. 3) with the minimum over N critics of SAC-N (An et al. 2021, eq. 2).
     """
-    soft_value = next_q.amin(dim=-2) - alpha.unsqueeze(-1) * next_log_prob
+    return q.amin(dim=-2) - alpha.unsqueeze(-1) * log_prob
+
+
+def bellman_target(reward: Tensor, terminal: Tensor, next_value: Tensor, gamma: float) -> Tensor:
+    """y = r + gamma (1 - terminal) V(s'), shape [S, B]; reward, next_value [S, B], terminal [S, B] bool."""
     # where, not a product: an infinite value beyond a terminal must not become NaN.
-    return reward + gamma * torch.where(terminal, torch.zeros_like(soft_value), soft_value)
+    return reward + gamma * torch.where(terminal, torch.zeros_like(next_value), next_value)
 
 
 def critic_regression(q: Tensor, target: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimis
 from mbrl.core.errors import ConfigError
 from mbrl.core.maths import polyak_
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Transitions
+from mbrl.core.types import EdgeTreatment, Transitions
 
 Info = dict[str, Tensor]
 
@@ -45,10 +45,12 @@ class SAC:
         alpha: float = 1.0,
         target_entropy: float | None = None,
         log_std_bounds: tuple[float, float] = (-5.0, 2.0),
+        edge: EdgeTreatment | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         """eta weighs the diversity term; alpha is the temperature, its start value where auto_alpha tunes it;
-        target_entropy None means -A. Raises ConfigError for fewer than 1 critic, or eta without 2."""
+        target_entropy None means -A; edge changes what targets bootstrap from at the last rollout step
+        (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta without 2."""
         if num_critics < 1 or (eta != 0 and num_critics < 2):
             raise ConfigError(
                 f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
@@ -61,6 +63,7 @@ class SAC:
             raise ConfigError(f"alpha={alpha}: the temperature must be positive")
         self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics
         self.eta, self.gamma, self.tau, self.auto_alpha = eta, gamma, tau, auto_alpha
+        self.edge = edge
         self.target_entropy = -float(action_dim) if target_entropy is None else float(target_entropy)
         self.device = torch.device(device)
         # Drawn on the CPU whatever the device, so that a seed means the same weights everywhere.
@@ -88,6 +91,12 @@ class SAC:
         return self.actor.sample(obs, streams.randn(obs.shape[-2], self.action_dim))[0]
 
     @torch.no_grad()
+    def act_soft(self, obs: Tensor, streams: Streams) -> tuple[Tensor, Tensor]:
+        """A sampled action [S, B, A] and its entropy bonus -alpha log pi(a|s) [S, B], which values include."""
+        action, log_prob = self.actor.sample(obs, streams.randn(obs.shape[-2], self.action_dim))
+        return action, -self.alpha.unsqueeze(-1) * log_prob
+
+    @torch.no_grad()
     def values(self, obs: Tensor) -> Tensor:
         """Q_i(s, pi(s)) [S, N, B] of every critic at the deterministic action, for obs [S, B, O]."""
         return self.critics(obs, self.actor.mode(obs))
@@ -106,7 +115,10 @@ class SAC:
         noise = streams.randn(*batch.action.shape[-2:])
         next_action, next_log_prob = self.actor.sample(batch.next_obs, noise)
         next_q = self.targets(batch.next_obs, next_action)
-        return losses.soft_target(batch.reward, batch.terminal, next_q, next_log_prob, self.alpha, self.gamma)
+        value = losses.soft_value(next_q, next_log_prob, self.alpha)
+        if self.edge is not None:
+            value = self.edge(self, batch, value, streams)
+        return losses.bellman_target(batch.reward, batch.terminal, value, self.gamma)
 
     def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:
         """Hook: loss [S] of all critics together, and metrics. `streams` serves overrides that sample."""

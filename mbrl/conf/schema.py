@@ -81,6 +81,37 @@ class PenaltyConf:
 
 
 @dataclass
+class EdgeConf:
+    """What targets bootstrap from at the last rollout step; the group option chooses the subclass."""
+
+    name: str = option("none", "which treatment; none: the critics' own value, as in every paper")
+
+
+@dataclass
+class ConstantEdgeConf(EdgeConf):
+    """A constant is taken off the value there."""
+
+    name: str = option("constant", "which treatment")
+    cost: float = option(10.0, "what is taken off (ours)")
+
+
+@dataclass
+class DropEdgeConf(EdgeConf):
+    """The last step's rows are left out: nothing is bootstrapped from their successors."""
+
+    name: str = option("drop", "which treatment")
+
+
+@dataclass
+class OracleEdgeConf(EdgeConf):
+    """The value there is the current policy's under the true dynamics, by Monte-Carlo rollouts."""
+
+    name: str = option("oracle", "which treatment")
+    rollouts: int = option(1, "rollouts a state (ours)")
+    horizon: int = option(200, "steps a rollout, which leaves out a share gamma^horizon at most (ours)")
+
+
+@dataclass
 class SourceConf:
     """Where synthetic experience comes from; the group option chooses the subclass."""
 
@@ -185,6 +216,7 @@ class Config:
     dataset: DatasetConf = option(DatasetConf(), "what to learn from")
     dynamics: DynamicsConf = option(DynamicsConf(), "the transition model")
     penalty: PenaltyConf = option(PenaltyConf(), "what its uncertainty costs")
+    edge: EdgeConf = option(EdgeConf(), "what targets bootstrap from at the last rollout step")
     source: SourceConf = option(SourceConf(), "where synthetic experience comes from")
     agent: AgentConf = option(AgentConf(), "what learns")
     train: TrainConf = option(TrainConf(), "the loop")

@@ -20,6 +20,12 @@ KINDS: dict[str, dict[str, type]] = {
     "dataset": {"dataset": schema.DatasetConf},
     "dynamics": {"ensemble": schema.EnsembleConf, "custom": schema.CustomDynamicsConf},
     "penalty": {"penalty": schema.PenaltyConf},
+    "edge": {
+        "none": schema.EdgeConf,
+        "constant": schema.ConstantEdgeConf,
+        "drop": schema.DropEdgeConf,
+        "oracle": schema.OracleEdgeConf,
+    },
     "source": {
         "rollout": schema.RolloutConf,
         "none": schema.NoSourceConf,

@@ -68,6 +68,8 @@ RULES: dict[type, dict[str, Rule]] = {
         "patience": COUNT,
         "max_epochs": COUNT,
     },
+    schema.ConstantEdgeConf: {"cost": at_least(0)},
+    schema.OracleEdgeConf: {"rollouts": COUNT, "horizon": COUNT},
     schema.RolloutConf: {**SYNTHETIC, "horizon": COUNT},
     schema.CustomSourceConf: SYNTHETIC,
     schema.SacConf: {
@@ -159,6 +161,10 @@ def _agent(config: Config) -> Iterator[str]:
 
 
 def _mixing(config: Config) -> Iterator[str]:
+    if config.edge.name != "none" and config.source.name != "rollout":
+        yield f"edge={config.edge.name} treats the last step of rollouts, which source={config.source.name} has not"
+    if config.edge.name == "drop" and getattr(config.source, "horizon", 2) < 2:
+        yield "edge=drop leaves no rows at source.horizon=1; take a horizon of 2 or more"
     ratio, source = config.train.real_ratio, config.source.name
     if source == "none" and ratio != 1:
         yield f"train.real_ratio={ratio} asks for synthetic rows, which source=none does not make"

@@ -163,7 +163,8 @@ class Agent(Policy, Protocol):
 class Source(Protocol):
     """Synthetic experience from the current policy: truncated model rollouts, guided diffusion, ...
 
-    horizon: rows a start gives; their `step` runs from 1 to horizon.
+    horizon: rows a start gives; their `step` runs from 1 to horizon. A source may also be Stateful (its state
+    is then part of the checkpoint) and Reporting (its metrics are then logged).
     """
 
     horizon: int
@@ -171,6 +172,54 @@ class Source(Protocol):
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """Rows [S, n * horizon, ...] from n starts a seed, and alive [S, n * horizon] bool: others are void."""
 
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A source, or anything else, with a state that a resumed run needs back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nested dicts of tensors."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of state_dict."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source with figures of its own about its latest draw."""
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Metrics [S] by "<group>/<name>"."""
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """A dynamics whose carry holds the simulator's state, so that rows can be recorded with theirs."""
+
+    def sim_state(self, carry: Any) -> Tensor:
+        """[S, B, D] float64 at the carry's observation."""
+
+
+@runtime_checkable
+class SoftPolicy(Policy, Protocol):
+    """A policy whose values count an entropy bonus besides the rewards (SAC and its relatives)."""
+
+    def act_soft(self, obs: Tensor, streams: Streams) -> tuple[Tensor, Tensor]:
+        """A sampled action [S, B, A] and its bonus -alpha log pi(a|s) [S, B]."""
+
+
+class ValueOracle(Protocol):
+    """True values of a policy, where the truth is known."""
+
+    def value(self, policy: Policy, batch: Transitions, where: Tensor, streams: Streams) -> Tensor:
+        """The policy's (soft) value at batch.next_obs [S, B]; rows outside `where` [S, B] bool may be 0.
+
+        batch.sim_state is needed where an observation is not a state; raises MismatchError without it.
+        """
+
+
+EdgeTreatment = Callable[[Policy, Transitions, Tensor, Streams], Tensor]
+"""(policy, batch, value, streams) -> value [S, B]: what a target bootstraps from, changed at the edge."""
 
 Termination = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(obs, action, next_obs) -> terminal [..., B] bool."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mbrl.core.errors import ConfigError, DivergenceError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Policy, Source, Transitions, concatenate
+from mbrl.core.types import Policy, Reporting, Source, Stateful, Transitions, concatenate
 from mbrl.datasets.buffer import RefreshBuffer
 
 
@@ -86,7 +86,8 @@ class MixedData:
         reward = torch.where(alive, rows.reward, 0.0).sum(-1) / count
         ended = (alive & rows.terminal).sum(-1) / count
         share = count / alive.shape[-1]
-        return {"source/alive": share, "source/reward_mean": reward, "source/terminal": ended}
+        own = self.source.metrics() if isinstance(self.source, Reporting) else {}
+        return {"source/alive": share, "source/reward_mean": reward, "source/terminal": ended, **own}
 
     def sample(self, streams: Streams) -> Transitions:
         """A batch [S, batch_size, ...], real rows first."""
@@ -96,9 +97,12 @@ class MixedData:
         return concatenate([self.real(self.real_rows, streams), synthetic])
 
     def state_dict(self) -> dict[str, Any]:
-        """The synthetic rows: earlier policies drew them, so they cannot be drawn again."""
-        return self.synthetic.state_dict()
+        """The synthetic rows, since earlier policies drew them and they cannot be drawn again; the source's own."""
+        own = {"source": self.source.state_dict()} if isinstance(self.source, Stateful) else {}
+        return {"synthetic": self.synthetic.state_dict(), **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of state_dict."""
-        self.synthetic.load_state_dict(state, self.dataset.data.obs.device)
+        """Inverse of state_dict. Raises KeyError where a source with a state finds none."""
+        self.synthetic.load_state_dict(state.get("synthetic", {}), self.dataset.data.obs.device)
+        if isinstance(self.source, Stateful):
+            self.source.load_state_dict(state["source"])

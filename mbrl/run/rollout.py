@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from mbrl.core.errors import MismatchError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics, Penalty, Policy, Prediction, Transitions, concatenate
+from mbrl.core.types import Dynamics, Penalty, Policy, Prediction, Tracing, Transitions, concatenate
 
 
 def no_penalty(reward: Tensor, terminal: Tensor, prediction: Prediction | None) -> tuple[Tensor, Tensor]:
@@ -20,6 +21,8 @@ def rollout(
     horizon: int,
     streams: Streams,
     penalty: Penalty = no_penalty,
+    *,
+    keep_state: bool = False,
 ) -> tuple[Transitions, Tensor]:
     """k = horizon steps of the policy in the model from starts.obs [S, B, O] (MBPO, Janner et al. 2019, alg. 1).
 
@@ -28,7 +31,12 @@ def rollout(
     carry its start state, so that shapes stay fixed and nothing not finite is computed with. A row whose
     own action or prediction is not finite is void, too. The last step is not a timeout of any kind:
     bootstrapping goes on from its successor, which is what puts edge-of-reach states into the targets.
+    keep_state: give rows the simulator's state at their obs; raises MismatchError if the dynamics has none.
     """
+    if keep_state and not isinstance(dynamics, Tracing):
+        raise MismatchError(
+            f"{type(dynamics).__name__} carries no simulator state to keep; true and interpolated dynamics do"
+        )
     obs = starts.obs
     alive = torch.ones(obs.shape[:-1], dtype=torch.bool, device=obs.device)
     carry = dynamics.begin(obs, starts.sim_state)
@@ -36,6 +44,7 @@ def rollout(
     rows, masks = [], []
     for step in range(1, horizon + 1):
         action = policy.act(obs, streams)
+        state = dynamics.sim_state(carry) if keep_state else None
         carry, next_obs, reward, terminal, prediction = dynamics.step(
             carry, obs, action, streams, members=members
         )
@@ -43,7 +52,7 @@ def rollout(
         finite = next_obs.isfinite().all(-1) & reward.isfinite() & action.isfinite().all(-1)
         alive = alive & finite
         next_obs = torch.where(finite.unsqueeze(-1), next_obs, starts.obs)
-        rows.append(_rows(obs, action, torch.where(finite, reward, 0.0), next_obs, terminal, step))
+        rows.append(_rows(obs, action, torch.where(finite, reward, 0.0), next_obs, terminal, step, state))
         masks.append(alive)
         alive = alive & ~terminal
         obs = torch.where(alive.unsqueeze(-1), next_obs, starts.obs)
@@ -51,7 +60,13 @@ def rollout(
 
 
 def _rows(
-    obs: Tensor, action: Tensor, reward: Tensor, next_obs: Tensor, terminal: Tensor, step: int
+    obs: Tensor,
+    action: Tensor,
+    reward: Tensor,
+    next_obs: Tensor,
+    terminal: Tensor,
+    step: int,
+    sim_state: Tensor | None,
 ) -> Transitions:
     return Transitions(
         obs=obs,
@@ -61,4 +76,5 @@ def _rows(
         terminal=terminal,
         timeout=torch.zeros_like(terminal),
         step=torch.full(reward.shape, step, dtype=torch.int64, device=reward.device),
+        sim_state=sim_state,
     )

@@ -16,13 +16,32 @@ class ModelRollouts:
     """
 
     def __init__(
-        self, dynamics: Dynamics, data: Transitions, *, horizon: int = 5, penalty: Penalty = no_penalty
+        self,
+        dynamics: Dynamics,
+        data: Transitions,
+        *,
+        horizon: int = 5,
+        penalty: Penalty = no_penalty,
+        drop_last: bool = False,
+        keep_state: bool = False,
     ) -> None:
+        """drop_last: the last step's rows are void, so that nothing is bootstrapped from their successors. The
+        steps before then end at states that step k would have updated: the edge moves in by one, to what a
+        horizon of k - 1 has. keep_state: rows carry the simulator's state (for oracles and diagnostics).
+        """
         if horizon < 1:
             raise ConfigError(f"horizon={horizon}: a rollout has at least 1 step")
+        if drop_last and horizon < 2:
+            raise ConfigError(
+                "horizon=1 with the last step dropped leaves no rows; take horizon of 2 or more"
+            )
         self.dynamics, self.data, self.horizon, self.penalty = dynamics, data, horizon, penalty
+        self.drop_last, self.keep_state = drop_last, keep_state
 
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """n rollouts a seed: rows [S, n * horizon, ...] and which of them are alive [S, n * horizon]."""
         starts = self.data[streams.randint(len(self.data), n)]
-        return rollout(self.dynamics, policy, starts, self.horizon, streams, self.penalty)
+        rows, alive = rollout(
+            self.dynamics, policy, starts, self.horizon, streams, self.penalty, keep_state=self.keep_state
+        )
+        return rows, alive & (rows.step < self.horizon) if self.drop_last else alive

@@ -10,15 +10,21 @@ from hypothesis import strategies as st
 from mbrl.agents.losses import (
     actor_objective,
     behaviour_cloning,
+    bellman_target,
     critic_regression,
     diversity,
-    soft_target,
+    soft_value,
     temperature_loss,
 )
 
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def soft_target(reward, terminal, next_q, next_log_prob, alpha, gamma):
+    """The critics' target as SAC composes it."""
+    return bellman_target(reward, terminal, soft_value(next_q, next_log_prob, alpha), gamma)
 
 
 def test_soft_target_by_hand_with_negative_rewards_and_an_infinite_value_beyond_a_terminal():

@@ -43,7 +43,17 @@ def test_the_files_are_the_choices() -> None:
     for group, names in CHOICES.items():
         files = {str(p.relative_to(CONF / group).with_suffix("")) for p in (CONF / group).rglob("*.yaml")}
         assert files == set(names)
-    assert set(CHOICES) == {"agent", "dataset", "dynamics", "penalty", "preset", "source", "task", "train"}
+    assert set(CHOICES) == {
+        "agent",
+        "dataset",
+        "dynamics",
+        "edge",
+        "penalty",
+        "preset",
+        "source",
+        "task",
+        "train",
+    }
 
 
 @pytest.mark.parametrize("source", ["none", "rollout"])

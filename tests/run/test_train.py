@@ -148,7 +148,7 @@ def test_a_stack_is_its_singles(tmp_path, kind):
                 ), name
         for name, value in learned(tmp_path / str(seed)).items():
             stacked = together[name]
-            if (value.dim() and not name.endswith("/step")) or name == "experience/step":
+            if (value.dim() and not name.endswith("/step")) or name == "experience/synthetic/step":
                 stacked = stacked[s : s + 1]
             assert torch.allclose(value.double(), stacked.double(), rtol=1e-6, atol=1e-12), name
 

@@ -12,6 +12,7 @@ from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.types import EnvSpec
 from mbrl.diagnose.plots import draw_run
+from mbrl.run.build.edge import edge_from_config
 from mbrl.run.build.model import dynamics_from_config
 from mbrl.run.build.parts import (
     agent_from_config,
@@ -40,12 +41,19 @@ def train_from_config(config: Config) -> Path:
         check_resume(config, load_config(folder / "config.yaml"))
     dataset = dataset_from_config(config)
     save_config(folder / "config.yaml", config)
-    source = None
+    source = dynamics = None
     if config.source.name != "none":
         with FitLog(folder) as log:
             dynamics = dynamics_from_config(config, dataset, device, on_epoch=log)
         source = source_from_config(config, dataset, dynamics, device)
-    agent = agent_from_config(config, dataset.obs_dim, dataset.action_dim, device)
+    agent = agent_from_config(
+        config,
+        dataset.obs_dim,
+        dataset.action_dim,
+        device,
+        dynamics=dynamics,
+        edge=edge_from_config(config, dataset, device),
+    )
     trainer = Trainer(
         folder,
         agent,

@@ -46,6 +46,15 @@ def dynamics_from_config(
     return DYNAMICS[conf.name](config, dataset, device, on_epoch)
 
 
+def true_dynamics(dataset: OfflineDataset, device: torch.device) -> Dynamics:
+    """The dataset's environment itself as a model. Raises ConfigError where it has none, or none is known here."""
+    if dataset.env is None:
+        raise ConfigError("the true dynamics need to know the environment: set dataset.env=<id>")
+    from mbrl.dynamics.true_dynamics import TrueDynamics
+
+    return TrueDynamics(dataset.env, device=device)
+
+
 def _custom_dynamics(
     config: Config, dataset: OfflineDataset, device: torch.device, on_epoch: OnEpoch | None
 ) -> Dynamics:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mbrl.agents import AGENTS
-from mbrl.conf.schema import Config, CustomSourceConf, keywords
+from mbrl.conf.schema import Config, CustomSourceConf, SacConf, keywords
 from mbrl.core.errors import ConfigError, unknown_name
-from mbrl.core.types import Agent, Dynamics, EnvSpec, Source
+from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
@@ -48,9 +48,29 @@ def identity(dataset: OfflineDataset) -> dict[str, Any]:
     }
 
 
-def agent_from_config(config: Config, obs_dim: int, action_dim: int, device: torch.device) -> Agent:
-    """The learner of agent.name, or of agent._target_ for one's own class."""
+def agent_from_config(
+    config: Config,
+    obs_dim: int,
+    action_dim: int,
+    device: torch.device,
+    *,
+    dynamics: Dynamics | None = None,
+    edge: EdgeTreatment | None = None,
+) -> Agent:
+    """The learner of agent.name, or of agent._target_ for one's own class.
+
+    dynamics goes to agents whose targets read the model (MODEL_AWARE); neither it nor edge is needed to act.
+    Raises ConfigError for an edge treatment of an agent that has no targets.
+    """
     conf, common = config.agent, {"seeds": tuple(config.seeds), "device": device}
+    if conf.name in MODEL_AWARE:
+        common["model"] = dynamics
+    if edge is not None:
+        if not isinstance(conf, SacConf):
+            raise ConfigError(
+                f"edge={config.edge.name} changes critics' targets, which agent={conf.name} has not"
+            )
+        common["edge"] = edge
     if conf.name == "custom":
         return import_target(conf._target_)(obs_dim, action_dim, **common, **conf.kwargs)
     if conf.name not in AGENTS:
@@ -70,7 +90,14 @@ def source_from_config(
         raise ConfigError(unknown_name("penalty.name", config.penalty.name, PENALTIES))
     penalty = PENALTIES[config.penalty.name](config.penalty.coefficient)
     starts = dataset.transitions.to(device)
-    return ModelRollouts(dynamics, starts, horizon=conf.horizon, penalty=penalty)
+    return ModelRollouts(
+        dynamics,
+        starts,
+        horizon=conf.horizon,
+        penalty=penalty,
+        drop_last=config.edge.name == "drop",
+        keep_state=config.edge.name == "oracle" and isinstance(dynamics, Tracing),
+    )
 
 
 def experience_from_config(
@@ -118,5 +145,8 @@ def evaluation_from_config(
     )
     return lambda agent, update: evaluation_metrics(evaluator(agent, index=update), dataset.id)
 
+
+MODEL_AWARE: frozenset[str] = frozenset()
+"""Agents that are given the dynamics as `model`."""
 
 PENALTIES: dict[str, Callable[[float], Any]] = {"none": lambda coefficient: no_penalty}

@@ -1,0 +1,44 @@
+"""The treatment of the edge that a configuration asks for."""
+
+from collections.abc import Callable
+
+import torch
+
+from mbrl.agents.edge import ConstantPenalty, OraclePatch
+from mbrl.conf.schema import Config, ConstantEdgeConf, OracleEdgeConf
+from mbrl.core.errors import ConfigError, unknown_name
+from mbrl.core.types import EdgeTreatment
+from mbrl.datasets import OfflineDataset
+from mbrl.dynamics.monte_carlo import MonteCarloOracle
+from mbrl.run.build.model import true_dynamics
+
+
+def edge_from_config(config: Config, dataset: OfflineDataset, device: torch.device) -> EdgeTreatment | None:
+    """The hook of edge.name for an agent's targets; None where targets are left alone."""
+    if config.edge.name not in EDGES:
+        raise ConfigError(unknown_name("edge.name", config.edge.name, EDGES))
+    return EDGES[config.edge.name](config, dataset, device)
+
+
+def _untouched(config: Config, dataset: OfflineDataset, device: torch.device) -> None:
+    """The critics' own value; `drop` acts in the source, by leaving rows out."""
+
+
+def _constant(config: Config, dataset: OfflineDataset, device: torch.device) -> ConstantPenalty:
+    conf: ConstantEdgeConf = config.edge
+    return ConstantPenalty(conf.cost, config.source.horizon)
+
+
+def _oracle(config: Config, dataset: OfflineDataset, device: torch.device) -> OraclePatch:
+    conf: OracleEdgeConf = config.edge
+    truth = true_dynamics(dataset, device)
+    oracle = MonteCarloOracle(truth, config.agent.gamma, rollouts=conf.rollouts, horizon=conf.horizon)
+    return OraclePatch(oracle, config.source.horizon)
+
+
+EDGES: dict[str, Callable[..., EdgeTreatment | None]] = {
+    "none": _untouched,
+    "drop": _untouched,
+    "constant": _constant,
+    "oracle": _oracle,
+}

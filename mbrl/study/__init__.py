@@ -1,0 +1,1 @@
+"""The figures and tables of the edge-of-reach paper, rerun at a stated scale."""
