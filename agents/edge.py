@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mbrl.core.errors import MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Policy, Transitions, ValueOracle
 
@@ -30,6 +31,23 @@ class OraclePatch:
         """value [S, B] with the rows at the edge replaced."""
         where = at_edge(batch, self.horizon)
         return torch.where(where, self.oracle.value(policy, batch, where, streams).to(value.dtype), value)
+
+
+@dataclass(frozen=True)
+class RecordedPatch:
+    """The oracle's value as it was when the row was drawn (`next_value`), so for the policy of that refresh.
+
+    Far cheaper than an oracle at every update, and late by at most the age of the oldest rows kept.
+    """
+
+    horizon: int
+
+    def __call__(self, policy: Policy, batch: Transitions, value: Tensor, streams: Streams) -> Tensor:
+        """value [S, B], replaced at the edge where one was recorded. Raises MismatchError if the rows have none."""
+        if batch.next_value is None:
+            raise MismatchError("rows without next_value: give the source an oracle that records it")
+        known = at_edge(batch, self.horizon) & batch.next_value.isfinite()
+        return torch.where(known, batch.next_value.to(value.dtype), value)
 
 
 @dataclass(frozen=True)

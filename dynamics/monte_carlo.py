@@ -78,7 +78,8 @@ class MonteCarloOracle:
     """V of the current policy at the successors of rows, by `rollouts` rollouts of `horizon` steps each.
 
     It steps dynamics once with the row's own action to stand at its successor, in full simulator state, and rolls
-    the policy out from there; only the rows that are asked for are simulated.
+    the policy out from there. Every row is simulated, asked for or not: what a seed draws must not depend on how
+    many rows the seeds beside it ask for. Give it the rows that matter.
     """
 
     dynamics: Dynamics
@@ -95,16 +96,13 @@ class MonteCarloOracle:
     @torch.no_grad()
     def value(self, policy: Policy, batch: Transitions, where: Tensor, streams: Streams) -> Tensor:
         """The mean over rollouts of the soft return after the row's step, [S, B] float64; 0 outside `where`."""
-        rows = int(where.sum(-1).max())
-        if rows == 0:
-            return torch.zeros(batch.reward.shape, dtype=torch.float64, device=batch.obs.device)
-        index = where.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[:, :rows]
-        seed = torch.arange(len(index), device=index.device).unsqueeze(-1)
-        chosen = batch[seed, index.repeat(1, self.rollouts)]
-        carry = self.dynamics.begin(chosen.obs, chosen.sim_state)
-        carry, obs, _, terminal, _ = self.dynamics.step(carry, chosen.obs, chosen.action, streams)
-        options = {"gamma": self.gamma, "horizon": self.horizon, "alive": ~terminal}
-        values = _from(carry, self.dynamics, policy, obs, streams, **options)
-        mean = values.view(len(index), self.rollouts, rows).mean(dim=1)
-        out = torch.zeros(batch.reward.shape, dtype=torch.float64, device=batch.obs.device)
-        return torch.where(where, out.scatter(1, index, mean), 0.0)
+        repeat = (1, self.rollouts, 1)
+        obs, action = batch.obs.repeat(*repeat), batch.action.repeat(*repeat)
+        state = None if batch.sim_state is None else batch.sim_state.repeat(*repeat)
+        carry = self.dynamics.begin(obs, state)
+        carry, obs, _, terminal, _ = self.dynamics.step(carry, obs, action, streams)
+        options = {"gamma": self.gamma, "horizon": self.horizon}
+        alive = where.repeat(1, self.rollouts) & ~terminal
+        values = _from(carry, self.dynamics, policy, obs, streams, alive=alive, **options)
+        mean = values.view(len(where), self.rollouts, -1).mean(dim=1)
+        return torch.where(where, mean, 0.0)

@@ -107,6 +107,9 @@ class OracleEdgeConf(EdgeConf):
     """The value there is the current policy's under the true dynamics, by Monte-Carlo rollouts."""
 
     name: str = option("oracle", "which treatment")
+    when: str = option(
+        "refresh", "refresh: once, when rows are drawn; update: for every batch, at its policy"
+    )
     rollouts: int = option(1, "rollouts a state (ours)")
     horizon: int = option(200, "steps a rollout, which leaves out a share gamma^horizon at most (ours)")
 

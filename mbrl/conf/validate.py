@@ -163,6 +163,8 @@ def _agent(config: Config) -> Iterator[str]:
 def _mixing(config: Config) -> Iterator[str]:
     if config.edge.name != "none" and config.source.name != "rollout":
         yield f"edge={config.edge.name} treats the last step of rollouts, which source={config.source.name} has not"
+    if isinstance(config.edge, schema.OracleEdgeConf) and config.edge.when not in ("refresh", "update"):
+        yield unknown_name("edge.when", config.edge.when, ("refresh", "update"))
     if config.edge.name == "drop" and getattr(config.source, "horizon", 2) < 2:
         yield "edge=drop leaves no rows at source.horizon=1; take a horizon of 2 or more"
     ratio, source = config.train.real_ratio, config.source.name

@@ -22,7 +22,8 @@ class Transitions:
     obs, next_obs [..., B, O] float32; action [..., B, A] float32; reward [..., B] float32;
     terminal [..., B] bool: the MDP ended, do not bootstrap; timeout [..., B] bool: only the record ended,
     bootstrap goes on; step [..., B] int64: rollout step, 0 for real data and 1..k for model rollouts;
-    sim_state [..., B, D] float64, optional: the simulator's state at `obs`.
+    sim_state [..., B, D] float64, optional: the simulator's state at `obs`; next_value [..., B] float32, optional:
+    a known value of next_obs under the policy that drew the row, NaN where none is known.
     """
 
     obs: Tensor
@@ -33,6 +34,7 @@ class Transitions:
     timeout: Tensor
     step: Tensor
     sim_state: Tensor | None = None
+    next_value: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Raise DataError unless all fields agree on their leading axes and the flags are boolean."""
@@ -79,10 +81,18 @@ class Transitions:
 
 
 def concatenate(parts: Sequence[Transitions]) -> Transitions:
-    """Join along the batch axis; sim_state is kept only if every part has it."""
+    """Join along the batch axis; sim_state is kept only if every part has it, next_value if any part does."""
+    if any(p.next_value is not None for p in parts):
+        parts = [_with_next_value(p) for p in parts]
     names = [f.name for f in fields(Transitions) if all(getattr(p, f.name) is not None for p in parts)]
     axis = parts[0].reward.dim() - 1
     return Transitions(**{n: torch.cat([getattr(p, n) for p in parts], dim=axis) for n in names})
+
+
+def _with_next_value(rows: Transitions) -> Transitions:
+    if rows.next_value is not None:
+        return rows
+    return replace(rows, next_value=torch.full_like(rows.reward, torch.nan))
 
 
 @dataclass(frozen=True)

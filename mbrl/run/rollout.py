@@ -41,10 +41,11 @@ def rollout(
     alive = torch.ones(obs.shape[:-1], dtype=torch.bool, device=obs.device)
     carry = dynamics.begin(obs, starts.sim_state)
     members = penalty is not no_penalty
+    first = dynamics.sim_state(carry) if keep_state else None
     rows, masks = [], []
     for step in range(1, horizon + 1):
         action = policy.act(obs, streams)
-        state = dynamics.sim_state(carry) if keep_state else None
+        state = torch.where(alive.unsqueeze(-1), dynamics.sim_state(carry), first) if keep_state else None
         carry, next_obs, reward, terminal, prediction = dynamics.step(
             carry, obs, action, streams, members=members
         )

@@ -1,10 +1,13 @@
 """Sources of synthetic experience: anything with draw(policy, n, streams)."""
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor
 
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics, Penalty, Policy, Transitions
+from mbrl.core.types import Dynamics, Penalty, Policy, Transitions, ValueOracle
 from mbrl.run.rollout import no_penalty, rollout
 
 
@@ -24,10 +27,12 @@ class ModelRollouts:
         penalty: Penalty = no_penalty,
         drop_last: bool = False,
         keep_state: bool = False,
+        oracle: ValueOracle | None = None,
     ) -> None:
         """drop_last: the last step's rows are void, so that nothing is bootstrapped from their successors. The
         steps before then end at states that step k would have updated: the edge moves in by one, to what a
         horizon of k - 1 has. keep_state: rows carry the simulator's state (for oracles and diagnostics).
+        oracle: records the policy's value at the successors of the last step as `next_value`.
         """
         if horizon < 1:
             raise ConfigError(f"horizon={horizon}: a rollout has at least 1 step")
@@ -36,7 +41,7 @@ class ModelRollouts:
                 "horizon=1 with the last step dropped leaves no rows; take horizon of 2 or more"
             )
         self.dynamics, self.data, self.horizon, self.penalty = dynamics, data, horizon, penalty
-        self.drop_last, self.keep_state = drop_last, keep_state
+        self.drop_last, self.keep_state, self.oracle = drop_last, keep_state, oracle
 
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """n rollouts a seed: rows [S, n * horizon, ...] and which of them are alive [S, n * horizon]."""
@@ -44,4 +49,16 @@ class ModelRollouts:
         rows, alive = rollout(
             self.dynamics, policy, starts, self.horizon, streams, self.penalty, keep_state=self.keep_state
         )
-        return rows, alive & (rows.step < self.horizon) if self.drop_last else alive
+        if self.drop_last:
+            alive = alive & (rows.step < self.horizon)
+        return (rows if self.oracle is None else self._valued(rows, alive, policy, streams)), alive
+
+    def _valued(self, rows: Transitions, alive: Tensor, policy: Policy, streams: Streams) -> Transitions:
+        """The rows with the oracle's value at the last step's successors, NaN elsewhere."""
+        last = slice(-(rows.reward.shape[-1] // self.horizon), None)
+        edge = rows[:, last]
+        where = alive[:, last] & ~edge.terminal
+        value = self.oracle.value(policy, edge, where, streams)
+        known = torch.full_like(rows.reward, torch.nan)
+        known[:, last] = torch.where(where, value.to(known.dtype), torch.nan)
+        return replace(rows, next_value=known)

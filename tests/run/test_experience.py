@@ -148,3 +148,58 @@ def test_a_stack_is_its_singles():
         metrics, one = stacked.refresh(Towards(), streams), alone.refresh(Towards(), single)
         assert all(torch.equal(metrics[k][1], one[k][0]) for k in metrics)
         assert torch.equal(stacked.sample(streams).obs[1], alone.sample(single).obs[0])
+
+
+class Learning(ModelRollouts):
+    """A source with a state and figures of its own."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.draws = torch.zeros(len(SEEDS))
+
+    def draw(self, policy, n, streams):
+        self.draws += 1
+        return super().draw(policy, n, streams)
+
+    def metrics(self):
+        return {"source/draws": self.draws.clone()}
+
+    def state_dict(self):
+        return {"draws": self.draws}
+
+    def load_state_dict(self, state):
+        self.draws = state["draws"].clone()
+
+
+def learning():
+    data = random_transitions(50)
+    return MixedData(data, Learning(Walk(), data, horizon=3), starts=8, retain=2, refresh_every=5)
+
+
+def test_a_sources_own_figures_are_reported_and_its_state_saved(tmp_path):
+    experience, other = learning(), learning()
+    for _ in range(3):
+        metrics = experience.refresh(Towards(), Streams(SEEDS, "r"))
+    assert metrics["source/draws"].tolist() == [3, 3]
+    save_tree(tmp_path / "c", experience.state_dict(), {})
+    other.load_state_dict(load_tree(tmp_path / "c")[0])
+    assert other.refresh(Towards(), Streams(SEEDS, "r"))["source/draws"].tolist() == [4, 4]
+
+
+def test_a_checkpoint_without_the_sources_state_does_not_fit():
+    with pytest.raises(KeyError, match="source"):
+        learning().load_state_dict(mixed().state_dict())
+
+
+def test_a_recorded_value_reaches_batches_beside_real_rows_that_have_none():
+    class Ones:
+        def value(self, policy, batch, where, streams):
+            return torch.ones(batch.reward.shape, dtype=torch.float64)
+
+    data = random_transitions(50)
+    source = ModelRollouts(Walk(), data, horizon=2, oracle=Ones())
+    experience = MixedData(data, source, starts=8, retain=2, refresh_every=5, batch_size=64, real_ratio=0.5)
+    experience.refresh(Towards(), Streams(SEEDS, "r"))
+    batch = experience.sample(Streams(SEEDS, "s"))
+    assert torch.equal(batch.next_value.isfinite(), batch.step == 2)
+    assert (batch.step == 2).any()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mbrl.core.errors import ConfigError
+from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.run.sources import ModelRollouts
 from tests.fakes import Towards, Walk, random_transitions
@@ -57,3 +57,61 @@ def test_its_penalty_is_applied():
 def test_a_rollout_without_steps_is_refused():
     with pytest.raises(ConfigError, match="horizon=0: a rollout has at least 1 step"):
         ModelRollouts(Walk(), random_transitions(9), horizon=0)
+
+
+class Counted(Walk):
+    """Walk whose simulator state is (steps taken) as one number, 0 at the start."""
+
+    def begin(self, obs, sim_state=None):
+        return torch.zeros(*obs.shape[:-1], 1, dtype=torch.float64)
+
+    def sim_state(self, carry):
+        return carry
+
+
+def test_rows_carry_the_simulators_state_at_their_obs_if_asked_to():
+    model = Counted(ends=lambda next_obs: next_obs[..., 0] > 0.5)
+    rows, alive = ModelRollouts(model, random_transitions(40), horizon=4, keep_state=True).draw(
+        Towards(3.0), 50, Streams((0, 1), "s")
+    )
+    assert rows.sim_state.dtype == torch.float64
+    assert not alive.all()
+    assert torch.equal(rows.sim_state[..., 0][alive], rows.step[alive].double() - 1)
+    assert (rows.sim_state[..., 0][~alive] == 0).all()  # void rows stand at their start, obs and state alike
+
+
+def test_a_model_without_a_simulator_has_no_state_to_keep():
+    with pytest.raises(MismatchError, match="Walk carries no simulator state"):
+        ModelRollouts(Walk(), random_transitions(9), horizon=2, keep_state=True).draw(
+            Towards(), 5, Streams((0,), "s")
+        )
+
+
+def test_dropping_the_last_step_leaves_what_a_shorter_horizon_gives():
+    data, model = random_transitions(40), Walk(ends=lambda next_obs: next_obs[..., 0] > 0.5)
+    rows, alive = ModelRollouts(model, data, horizon=4, drop_last=True).draw(
+        Towards(), 30, Streams((0,), "s")
+    )
+    shorter, living = ModelRollouts(model, data, horizon=3).draw(Towards(), 30, Streams((0,), "s"))
+    assert rows.step[alive].max() == 3
+    assert torch.equal(alive[:, :90], living)
+    assert torch.equal(rows.next_obs[:, :90], shorter.next_obs)
+
+
+def test_dropping_the_only_step_is_refused():
+    with pytest.raises(ConfigError, match="horizon of 2 or more"):
+        ModelRollouts(Walk(), random_transitions(9), horizon=1, drop_last=True)
+
+
+def test_an_oracle_records_values_at_the_successors_of_the_last_step_alone():
+    class Oracle:
+        def value(self, policy, batch, where, streams):
+            return batch.next_obs.sum(-1).double()
+
+    model = Walk(ends=lambda next_obs: next_obs[..., 0] > 0.5)
+    source = ModelRollouts(model, random_transitions(40), horizon=3, oracle=Oracle())
+    rows, alive = source.draw(Towards(), 50, Streams((0, 1), "s"))
+    edge = alive & (rows.step == 3) & ~rows.terminal
+    assert 0 < edge.sum() < 100
+    assert torch.equal(rows.next_value.isfinite(), edge)
+    assert torch.equal(rows.next_value[edge], rows.next_obs.sum(-1)[edge])

@@ -12,7 +12,7 @@ from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.types import EnvSpec
 from mbrl.diagnose.plots import draw_run
-from mbrl.run.build.edge import edge_from_config
+from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config
 from mbrl.run.build.parts import (
     agent_from_config,
@@ -45,7 +45,8 @@ def train_from_config(config: Config) -> Path:
     if config.source.name != "none":
         with FitLog(folder) as log:
             dynamics = dynamics_from_config(config, dataset, device, on_epoch=log)
-        source = source_from_config(config, dataset, dynamics, device)
+        oracle = oracle_from_config(config, dataset, device)
+        source = source_from_config(config, dataset, dynamics, device, oracle=oracle)
     agent = agent_from_config(
         config,
         dataset.obs_dim,

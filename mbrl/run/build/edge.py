@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from mbrl.agents.edge import ConstantPenalty, OraclePatch
+from mbrl.agents.edge import ConstantPenalty, OraclePatch, RecordedPatch
 from mbrl.conf.schema import Config, ConstantEdgeConf, OracleEdgeConf
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import EdgeTreatment
@@ -29,11 +29,26 @@ def _constant(config: Config, dataset: OfflineDataset, device: torch.device) -> 
     return ConstantPenalty(conf.cost, config.source.horizon)
 
 
-def _oracle(config: Config, dataset: OfflineDataset, device: torch.device) -> OraclePatch:
-    conf: OracleEdgeConf = config.edge
-    truth = true_dynamics(dataset, device)
-    oracle = MonteCarloOracle(truth, config.agent.gamma, rollouts=conf.rollouts, horizon=conf.horizon)
-    return OraclePatch(oracle, config.source.horizon)
+def oracle_from_config(
+    config: Config, dataset: OfflineDataset, device: torch.device
+) -> MonteCarloOracle | None:
+    """The oracle that records values when rows are drawn; None where edge.name and edge.when ask for none."""
+    conf = config.edge
+    if not isinstance(conf, OracleEdgeConf) or conf.when != "refresh":
+        return None
+    return _monte_carlo(config, dataset, device)
+
+
+def _monte_carlo(config: Config, dataset: OfflineDataset, device: torch.device) -> MonteCarloOracle:
+    conf, truth = config.edge, true_dynamics(dataset, device)
+    return MonteCarloOracle(truth, config.agent.gamma, rollouts=conf.rollouts, horizon=conf.horizon)
+
+
+def _oracle(config: Config, dataset: OfflineDataset, device: torch.device) -> OraclePatch | RecordedPatch:
+    horizon = config.source.horizon
+    if config.edge.when == "refresh":
+        return RecordedPatch(horizon)
+    return OraclePatch(_monte_carlo(config, dataset, device), horizon)
 
 
 EDGES: dict[str, Callable[..., EdgeTreatment | None]] = {

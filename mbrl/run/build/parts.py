@@ -9,7 +9,7 @@ from torch import Tensor
 from mbrl.agents import AGENTS
 from mbrl.conf.schema import Config, CustomSourceConf, SacConf, keywords
 from mbrl.core.errors import ConfigError, unknown_name
-from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing
+from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
@@ -79,9 +79,14 @@ def agent_from_config(
 
 
 def source_from_config(
-    config: Config, dataset: OfflineDataset, dynamics: Dynamics, device: torch.device
+    config: Config,
+    dataset: OfflineDataset,
+    dynamics: Dynamics,
+    device: torch.device,
+    *,
+    oracle: ValueOracle | None = None,
 ) -> Source:
-    """The source of source.name, which draws from `dynamics`."""
+    """The source of source.name, which draws from `dynamics`; oracle: records values at the edge."""
     conf = config.source
     if isinstance(conf, CustomSourceConf):
         target = import_target(conf._target_)
@@ -97,6 +102,7 @@ def source_from_config(
         penalty=penalty,
         drop_last=config.edge.name == "drop",
         keep_state=config.edge.name == "oracle" and isinstance(dynamics, Tracing),
+        oracle=oracle,
     )
 
 
