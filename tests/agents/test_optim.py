@@ -1,5 +1,7 @@
 """Adam over stacks: a plain Adam a seed, parameters it was not given left alone, a state of plain tensors."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -104,3 +106,68 @@ def test_the_learning_rate_is_configuration_not_state():
     other = adam([start()], 0.2)
     load_optimiser_state(other, optimiser_state(optimiser))
     assert other.param_groups[0]["lr"] == 0.2
+
+
+def annealed(total: int = 10) -> tuple[nn.Parameter, torch.optim.Adam]:
+    p = nn.Parameter(torch.zeros(2, 1))
+    return p, adam([p], 0.5, cosine=total)
+
+
+def moves(p: nn.Parameter, optimiser: torch.optim.Adam, n: int) -> list[float]:
+    """How far n steps move the parameter. Under a constant gradient Adam moves by the step size itself."""
+    found = []
+    for _ in range(n):
+        before = p[0, 0].item()
+        step(optimiser, p.sum(1), [p])
+        found.append(before - p[0, 0].item())
+    return found
+
+
+def test_a_cosine_falls_from_the_step_size_to_zero_and_stays_there():
+    expected = [0.25 * (1 + math.cos(math.pi * t / 10)) for t in range(10)] + [0.0] * 5
+    assert expected[0] == 0.5
+    assert expected[5] == pytest.approx(0.25)
+    assert moves(*annealed(), 15) == pytest.approx(expected, abs=1e-5)
+
+
+def test_without_a_cosine_the_step_size_stays():
+    p = nn.Parameter(torch.zeros(2, 1))
+    assert moves(p, adam([p], 0.5), 15) == pytest.approx([0.5] * 15, abs=1e-5)
+
+
+@pytest.mark.usefixtures("double")
+def test_the_cosine_is_torchs_own_schedule():
+    p, q = start(), start()
+    mine, plain = adam([p], 0.05, cosine=12), torch.optim.Adam([q], lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(plain, 12)
+    for _ in range(12):
+        step(mine, quadratic(p), [p])
+        q.grad = torch.autograd.grad(quadratic(q).sum(), q)[0]
+        plain.step()
+        schedule.step()
+    assert torch.allclose(p, q, atol=1e-6)
+    assert not torch.allclose(p, torch.ones_like(p), atol=1e-2)  # else this shows nothing
+
+
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_a_saved_optimiser_keeps_its_place_in_the_cosine(tmp_path, before):
+    p, optimiser = annealed()
+    moves(p, optimiser, before)
+    save_tree(tmp_path / "c", {"optimiser": optimiser_state(optimiser)}, {})
+    tree, _ = load_tree(tmp_path / "c")
+    q, other = annealed()
+    moves(q, other, 4)  # whatever it did before must not show
+    load_optimiser_state(other, tree.get("optimiser", {}))
+    with torch.no_grad():
+        q.copy_(p)
+    assert moves(q, other, 12) == moves(p, optimiser, 12)
+    assert torch.equal(p, q)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_cosine_on_cuda_is_that_on_the_cpu():
+    found = []
+    for device in ("cpu", "cuda"):
+        p = nn.Parameter(torch.zeros(2, 1, device=device))
+        found.append(moves(p, adam([p], 0.5, cosine=10), 15))
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
