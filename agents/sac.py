@@ -7,6 +7,7 @@ hooks `target`, `critic_loss` and `actor_loss`.
 """
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,14 +44,18 @@ class SAC:
         alpha_lr: float = 3e-4,
         auto_alpha: bool = True,
         alpha: float = 1.0,
+        alpha_max: float | None = None,
         target_entropy: float | None = None,
+        backup_entropy: bool = True,
         log_std_bounds: tuple[float, float] = (-5.0, 2.0),
         edge: EdgeTreatment | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        """eta weighs the diversity term; alpha is the temperature, its start value where auto_alpha tunes it;
-        target_entropy None means -A; edge changes what targets bootstrap from at the last rollout step
-        (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta without 2."""
+        """eta weighs the diversity term; alpha is the temperature, its start value where auto_alpha tunes it, and
+        used as alpha_max where it is larger; target_entropy None means -A; backup_entropy False leaves the
+        policy's entropy out of targets and values ("deterministic backup"); edge changes what targets bootstrap
+        from at the last rollout step (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta
+        without 2, and for a temperature or a cap that is not positive."""
         if num_critics < 1 or (eta != 0 and num_critics < 2):
             raise ConfigError(
                 f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
@@ -59,11 +64,12 @@ class SAC:
             raise ConfigError(
                 f"eta={eta} needs a hidden layer: a linear critic's action gradient is constant"
             )
-        if alpha <= 0:
-            raise ConfigError(f"alpha={alpha}: the temperature must be positive")
+        alpha_max = math.inf if alpha_max is None else alpha_max
+        if min(alpha, alpha_max) <= 0:
+            raise ConfigError(f"alpha={alpha}, alpha_max={alpha_max}: the temperature must be positive")
         self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics
         self.eta, self.gamma, self.tau, self.auto_alpha = eta, gamma, tau, auto_alpha
-        self.edge = edge
+        self.alpha_max, self.backup_entropy, self.edge = alpha_max, backup_entropy, edge
         self.target_entropy = -float(action_dim) if target_entropy is None else float(target_entropy)
         self.device = torch.device(device)
         # Drawn on the CPU whatever the device, so that a seed means the same weights everywhere.
@@ -81,7 +87,12 @@ class SAC:
     @property
     def alpha(self) -> Tensor:
         """Temperature [S], without gradient."""
-        return self.log_alpha.detach().exp()
+        return self.log_alpha.detach().exp().clamp_max(self.alpha_max)
+
+    @property
+    def value_alpha(self) -> Tensor:
+        """What entropy counts for in values [S]: the temperature, or 0 where targets leave entropy out."""
+        return self.alpha * float(self.backup_entropy)
 
     @torch.no_grad()
     def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
@@ -92,9 +103,9 @@ class SAC:
 
     @torch.no_grad()
     def act_soft(self, obs: Tensor, streams: Streams) -> tuple[Tensor, Tensor]:
-        """A sampled action [S, B, A] and its entropy bonus -alpha log pi(a|s) [S, B], which values include."""
+        """A sampled action [S, B, A] and the bonus [S, B] for it that values include: -alpha log pi(a|s), or 0."""
         action, log_prob = self.actor.sample(obs, streams.randn(obs.shape[-2], self.action_dim))
-        return action, -self.alpha.unsqueeze(-1) * log_prob
+        return action, -self.value_alpha.unsqueeze(-1) * log_prob
 
     @torch.no_grad()
     def values(self, obs: Tensor) -> Tensor:
@@ -115,7 +126,7 @@ class SAC:
         noise = streams.randn(*batch.action.shape[-2:])
         next_action, next_log_prob = self.actor.sample(batch.next_obs, noise)
         next_q = self.targets(batch.next_obs, next_action)
-        value = losses.soft_value(next_q, next_log_prob, self.alpha)
+        value = losses.soft_value(next_q, next_log_prob, self.value_alpha)
         if self.edge is not None:
             value = self.edge(self, batch, value, streams)
         return losses.bellman_target(batch.reward, batch.terminal, value, self.gamma)

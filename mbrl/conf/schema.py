@@ -174,7 +174,9 @@ class SacConf(AgentConf):
     alpha_lr: float = option(3e-4, "Adam step size of the temperature (EDAC, RAVL)")
     auto_alpha: bool = option(True, "true: the temperature follows target_entropy; false: it stays at alpha")
     alpha: float = option(1.0, "temperature, at the start or throughout")
+    alpha_max: float | None = option(None, "a larger temperature counts as this (MOBILE: 1); null: no cap")
     target_entropy: float | None = option(None, "null: minus the action dimension (SAC)")
+    backup_entropy: bool = option(True, "targets count entropy (SAC: true; COMBO in OfflineRL-Kit: false)")
     log_std_bounds: list[float] = option([-5.0, 2.0], "clip of the policy's log deviation (EDAC, RAVL)")
 
 

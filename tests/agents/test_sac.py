@@ -124,6 +124,36 @@ def test_a_fixed_temperature_stays_and_a_target_entropy_of_zero_is_one():
     assert SAC(3, 5, hidden=(8,)).target_entropy == -5.0
 
 
+def test_a_cap_holds_the_temperature_that_is_used_but_not_the_one_that_is_tuned():
+    agent = SAC(3, 2, hidden=(8,), alpha=3.0, alpha_max=2.0, target_entropy=50.0)
+    before = agent.log_alpha.item()
+    metrics = agent.update(random_transitions(1, 8), Streams((0,), "train"))
+    assert agent.alpha.tolist() == [2.0]
+    assert metrics["actor/alpha"].tolist() == [2.0]
+    assert agent.log_alpha.item() > before
+    assert SAC(3, 2, hidden=(8,), alpha=1.5, alpha_max=2.0).alpha.item() == pytest.approx(1.5)
+
+
+@double
+def test_entropy_may_be_left_out_of_targets_and_values():
+    batch = doubled(random_transitions(1, 20))
+    with_entropy, without = (
+        SAC(3, 2, hidden=(8,), alpha=0.7, backup_entropy=b, log_std_bounds=(-2.0, -1.9))
+        for b in (True, False)
+    )
+    noise = Streams((0,), "t").randn(20, 2)
+    action, log_prob = without.actor.sample(batch.next_obs, noise)
+    smallest = without.targets(batch.next_obs, action).amin(-2)
+    alive = ~batch.terminal
+    target = without.target(batch, Streams((0,), "t"))
+    assert torch.allclose(target, batch.reward + 0.99 * alive * smallest)
+    difference = with_entropy.target(batch, Streams((0,), "t")) - target
+    assert torch.allclose(difference, -0.99 * alive * 0.7 * log_prob)
+    for agent, alpha in ((with_entropy, 0.7), (without, 0.0)):
+        bonus = agent.act_soft(batch.next_obs, Streams((0,), "t"))[1]
+        assert torch.allclose(bonus, -alpha * log_prob)
+
+
 def test_the_diversity_term_spreads_action_gradients():
     def spread(eta):
         agent = SAC(3, 2, num_critics=4, eta=eta, hidden=(16,), critic_lr=3e-3)
@@ -155,7 +185,8 @@ def test_a_timeout_bootstraps_and_a_terminal_does_not():
     [
         ({"num_critics": 0}, "num_critics=0"),
         ({"num_critics": 1, "eta": 1.0}, "num_critics=1 with eta=1.0: diversity compares at least 2"),
-        ({"alpha": 0.0}, "alpha=0.0: the temperature must be positive"),
+        ({"alpha": 0.0}, "alpha=0.0, alpha_max=inf: the temperature must be positive"),
+        ({"alpha_max": 0.0}, "alpha_max=0.0: the temperature must be positive"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
