@@ -4,7 +4,14 @@ from mbrl.conf.files import MAY_DIFFER, differences
 from mbrl.conf.schema import Config
 from mbrl.core.errors import MismatchError
 
-LOOKS = ("train.eval_every", "train.eval_episodes", "train.eval_max_steps", "train.log_every")
+LOOKS = (
+    "train.eval_every",
+    "train.eval_episodes",
+    "train.eval_max_steps",
+    "train.bias_states",
+    "train.bias_horizon",
+    "train.log_every",
+)
 SAVES = ("train.checkpoint_every", "dynamics.cache")
 
 

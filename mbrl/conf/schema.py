@@ -170,6 +170,9 @@ class SacConf(AgentConf):
     gamma: float = option(0.99, "discount")
     tau: float = option(0.005, "step of the target networks (SAC)")
     actor_lr: float = option(3e-4, "Adam step size (EDAC, RAVL)")
+    actor_lr_cosine: int | None = option(
+        None, "updates over which it falls to 0 as half a cosine; null: never"
+    )
     critic_lr: float = option(3e-4, "Adam step size (EDAC, RAVL)")
     alpha_lr: float = option(3e-4, "Adam step size of the temperature (EDAC, RAVL)")
     auto_alpha: bool = option(True, "true: the temperature follows target_entropy; false: it stays at alpha")
@@ -208,6 +211,8 @@ class TrainConf:
     eval_every: int = option(1000, "updates between evaluations (RAVL)")
     eval_episodes: int = option(10, "episodes a seed at each evaluation (RAVL)")
     eval_max_steps: int | None = option(None, "cap on an episode's steps; null: the environment's own limit")
+    bias_states: int = option(0, "states at which evaluations compare Q with true returns; 0: off (ours)")
+    bias_horizon: int = option(300, "steps of those returns, which leave out gamma^horizon at most (ours)")
     log_every: int = option(1000, "updates between lines in metrics.jsonl")
     checkpoint_every: int = option(10_000, "updates between checkpoints")
     q_limit: float | None = option(1e7, "stop as diverged when mean |Q| passes this (ours); null: never")

@@ -79,6 +79,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "gamma": within(0, 1),
         "tau": within(0, 1, low_open=True),
         "actor_lr": RATE,
+        "actor_lr_cosine": COUNT,
         "critic_lr": RATE,
         "alpha_lr": RATE,
         "alpha": above(0),
@@ -93,6 +94,8 @@ RULES: dict[type, dict[str, Rule]] = {
         "eval_every": COUNT,
         "eval_episodes": COUNT,
         "eval_max_steps": COUNT,
+        "bias_states": at_least(0),
+        "bias_horizon": COUNT,
         "log_every": COUNT,
         "checkpoint_every": COUNT,
         "q_limit": RATE,
@@ -155,6 +158,8 @@ def _agent(config: Config) -> Iterator[str]:
     conf = config.agent
     if isinstance(conf, SacConf) and conf.eta > 0 and conf.num_critics < 2:
         yield "agent.eta > 0 needs agent.num_critics of 2 or more: one critic has nothing to differ from"
+    if config.train.bias_states > 0 and not isinstance(conf, SacConf):
+        yield f"train.bias_states compares critics with true returns; agent={conf.name} is not known to have any"
     for part in ("dynamics", "source", "agent"):
         target = getattr(getattr(config, part), "_target_", None)
         if target is not None and not re.fullmatch(r"\w+(\.\w+)+", target):

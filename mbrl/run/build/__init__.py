@@ -41,6 +41,7 @@ def train_from_config(config: Config) -> Path:
         check_resume(config, load_config(folder / "config.yaml"))
     dataset = dataset_from_config(config)
     save_config(folder / "config.yaml", config)
+    looks = evaluation_from_config(config, dataset, device)  # before the fit: it may find what is missing
     source = dynamics = None
     if config.source.name != "none":
         with FitLog(folder) as log:
@@ -62,7 +63,7 @@ def train_from_config(config: Config) -> Path:
         schedule_from_config(config),
         seeds=config.seeds,
         dataset=identity(dataset),
-        evaluate=evaluation_from_config(config, dataset),
+        evaluate=looks,
         device=device,
         resume=config.resume,
     )

@@ -11,6 +11,7 @@ from mbrl.conf.schema import Config, CustomSourceConf, SacConf, keywords
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
+from mbrl.run.build.bias import bias_from_config
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator
@@ -124,9 +125,7 @@ def experience_from_config(
 
 def schedule_from_config(config: Config) -> Schedule:
     """The loop's intervals."""
-    return Schedule(
-        **keywords(config.train, without=("batch_size", "real_ratio", "eval_episodes", "eval_max_steps"))
-    )
+    return Schedule(**keywords(config.train, without=("batch_size", "real_ratio", *LOOKS)))
 
 
 def evaluation_metrics(found: Evaluation, dataset_id: str) -> dict[str, Tensor]:
@@ -139,9 +138,13 @@ def evaluation_metrics(found: Evaluation, dataset_id: str) -> dict[str, Tensor]:
 
 
 def evaluation_from_config(
-    config: Config, dataset: OfflineDataset
+    config: Config, dataset: OfflineDataset, device: torch.device
 ) -> Callable[[Agent, int], dict[str, Tensor]] | None:
-    """Evaluation in the dataset's environment, made once; None, with a note, where there is none."""
+    """Evaluation in the dataset's environment, made once; None, with a note, where there is none.
+
+    Raises ConfigError where train.bias_states asks for the overestimate, too, and the true dynamics are unknown.
+    """
+    bias = bias_from_config(config, dataset, device)
     if dataset.env is None:
         print("  note         no evaluation: set dataset.env=<id> to name the environment")
         return None
@@ -149,8 +152,16 @@ def evaluation_from_config(
     evaluator = Evaluator(
         dataset.env, seeds=config.seeds, episodes=train.eval_episodes, max_steps=train.eval_max_steps
     )
-    return lambda agent, update: evaluation_metrics(evaluator(agent, index=update), dataset.id)
 
+    def look(agent: Agent, update: int) -> dict[str, Tensor]:
+        metrics = evaluation_metrics(evaluator(agent, index=update), dataset.id)
+        return metrics if bias is None else metrics | bias(agent, update)
+
+    return look
+
+
+LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon")
+"""Options of an evaluation, which the loop does not need."""
 
 MODEL_AWARE: frozenset[str] = frozenset()
 """Agents that are given the dynamics as `model`."""
