@@ -7,17 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mbrl.core.errors import ConfigError
+
 
 def adam(parameters: Iterable[nn.Parameter], lr: float, cosine: int | None = None) -> torch.optim.Adam:
     """Adam is elementwise, so one optimiser over a stack steps every seed as its own would.
 
     cosine: the number of steps over which lr falls to 0 along half a cosine; None: it stays.
-    Fused where the device offers it; on CUDA capturable, so that a graph may contain the step.
+    Fused where the device offers it; on CUDA capturable, so that a graph may contain the step. Raises ConfigError
+    for a cosine over less than 1 step.
     """
     parameters = list(parameters)
     options = {"fused": True, "capturable": parameters[0].is_cuda}
     if cosine is None:
         return torch.optim.Adam(parameters, lr=lr, **options)
+    if cosine < 1:
+        raise ConfigError(f"a step size cannot fall over {cosine} updates: at least 1")
     # A tensor, changed in place: a captured graph reads its current value.
     rate = torch.tensor(lr, dtype=torch.float32, device=parameters[0].device)
     optimiser = torch.optim.Adam(parameters, lr=rate, **options)

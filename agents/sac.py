@@ -40,6 +40,7 @@ class SAC:
         gamma: float = 0.99,
         tau: float = 0.005,
         actor_lr: float = 3e-4,
+        actor_lr_cosine: int | None = None,
         critic_lr: float = 3e-4,
         alpha_lr: float = 3e-4,
         auto_alpha: bool = True,
@@ -51,7 +52,8 @@ class SAC:
         edge: EdgeTreatment | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        """eta weighs the diversity term; alpha is the temperature, its start value where auto_alpha tunes it, and
+        """eta weighs the diversity term; actor_lr falls to 0 along half a cosine over actor_lr_cosine updates where
+        that is given; alpha is the temperature, its start value where auto_alpha tunes it, and
         used as alpha_max where it is larger; target_entropy None means -A; backup_entropy False leaves the
         policy's entropy out of targets and values ("deterministic backup"); edge changes what targets bootstrap
         from at the last rollout step (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta
@@ -80,7 +82,7 @@ class SAC:
         self.log_alpha = nn.Parameter(torch.full((len(init),), alpha, device=self.device).log())
         self.actor_parameters = list(self.actor.parameters())
         self.critic_parameters = list(self.critics.parameters())
-        self.actor_optimiser = adam(self.actor_parameters, actor_lr)
+        self.actor_optimiser = adam(self.actor_parameters, actor_lr, actor_lr_cosine)
         self.critic_optimiser = adam(self.critic_parameters, critic_lr)
         self.alpha_optimiser = adam([self.log_alpha], alpha_lr)
 

@@ -12,6 +12,7 @@ from tests.fakes import random_transitions
 CASES = {name: (name, {}) for name in AGENTS} | {
     "sac with one critic": ("sac", {"num_critics": 1}),
     "edac": ("sac", {"num_critics": 4, "eta": 1.0}),
+    "sac with a falling step size": ("sac", {"actor_lr_cosine": 8}),
     "sac with a fixed temperature": ("sac", {"auto_alpha": False, "alpha": 0.2}),
 }
 

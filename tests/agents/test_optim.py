@@ -8,6 +8,7 @@ from torch import nn
 
 from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimiser_state, step
 from mbrl.core.checkpoint import load_tree, save_tree
+from mbrl.core.errors import ConfigError
 
 
 def quadratic(p: nn.Parameter) -> torch.Tensor:
@@ -162,6 +163,11 @@ def test_a_saved_optimiser_keeps_its_place_in_the_cosine(tmp_path, before):
         q.copy_(p)
     assert moves(q, other, 12) == moves(p, optimiser, 12)
     assert torch.equal(p, q)
+
+
+def test_a_cosine_over_no_steps_is_refused():
+    with pytest.raises(ConfigError, match="cannot fall over 0 updates"):
+        adam([start()], 0.1, cosine=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -180,6 +180,20 @@ def test_a_timeout_bootstraps_and_a_terminal_does_not():
     assert (target[~batch.terminal] != batch.reward[~batch.terminal]).all()
 
 
+def test_the_actors_step_size_falls_and_the_critics_does_not():
+    agent, streams = SAC(3, 2, hidden=(8,), actor_lr_cosine=4), Streams((0,), "train")
+    batch, moved = random_transitions(1, 16), []
+    for _ in range(6):
+        before = agent.actor_parameters[0].clone(), agent.critic_parameters[0].clone()
+        agent.update(batch, streams)
+        after = agent.actor_parameters[0], agent.critic_parameters[0]
+        moved.append([(x - y).abs().max().item() for x, y in zip(after, before, strict=True)])
+    actor, critic = zip(*moved, strict=True)
+    assert actor[0] > actor[1] > actor[2] > actor[3] > 0
+    assert actor[4:] == (0.0, 0.0)
+    assert min(critic) > 1e-5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
