@@ -78,3 +78,20 @@ class Towards:
         if streams is None:
             return action
         return (action + 0.1 * streams.randn(*action.shape[1:])).clamp(-1, 1)
+
+
+class Members:
+    """A model to be asked only: member e expects s' = s + e * shift and reward sum(a) + e, with std `noise`."""
+
+    def __init__(
+        self, members: int = 3, *, elites: tuple[int, ...] = (2, 0), shift: float = 0.3, noise: float = 0.1
+    ) -> None:
+        self.members, self.elites, self.shift, self.noise = members, elites, shift, noise
+
+    def predict(self, obs: Tensor, action: Tensor) -> Prediction:
+        first = torch.cat([obs, action.sum(-1, keepdim=True)], dim=-1)
+        offset = torch.full_like(first, self.shift)
+        offset[..., -1] = 1.0
+        mean = torch.stack([first + e * offset for e in range(self.members)], dim=1)
+        elites = torch.tensor(self.elites, device=obs.device).expand(len(obs), -1)
+        return Prediction(mean, torch.full_like(mean, self.noise), elites)

@@ -7,13 +7,20 @@ from mbrl.agents import AGENTS
 from mbrl.core.checkpoint import flatten, load_tree, save_tree, unflatten
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent, Transitions
-from tests.fakes import random_transitions
+from tests.fakes import Members, random_transitions
 
-CASES = {name: (name, {}) for name in AGENTS} | {
+NEEDS = {"mobile": {"model": Members()}}
+"""What an agent cannot learn without."""
+CASES = {name: (name, NEEDS.get(name, {})) for name in AGENTS} | {
     "sac with one critic": ("sac", {"num_critics": 1}),
     "edac": ("sac", {"num_critics": 4, "eta": 1.0}),
     "sac with a falling step size": ("sac", {"actor_lr_cosine": 8}),
     "sac with a fixed temperature": ("sac", {"auto_alpha": False, "alpha": 0.2}),
+    "mobile as published": (
+        "mobile",
+        {**NEEDS["mobile"], "clamp_target": True, "alpha_max": 1.0, "backup_entropy": False},
+    ),
+    "combo on synthetic states": ("combo", {"states": "model", "repeats": 3, "temperature": 0.5}),
 }
 
 
@@ -29,7 +36,9 @@ def make(request):
 
 
 def batch_of(seeds: int, i: int, rows: int = 8, **dims: int) -> Transitions:
+    """Three real rows, then synthetic ones of steps 1, 2, 3, .."""
     batch = random_transitions(seeds, rows, seed=i, **dims)
+    batch.step.copy_((torch.arange(rows) - 2).clamp_min(0))
     dtype = torch.get_default_dtype()
     return batch.map(lambda x: x.to(dtype) if x.is_floating_point() else x)
 
