@@ -8,6 +8,7 @@ from torch import Tensor
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Dynamics, Penalty, Policy, Transitions, ValueOracle
+from mbrl.run.penalty_meter import PenaltyMeter
 from mbrl.run.rollout import no_penalty, rollout
 
 
@@ -42,16 +43,23 @@ class ModelRollouts:
             )
         self.dynamics, self.data, self.horizon, self.penalty = dynamics, data, horizon, penalty
         self.drop_last, self.keep_state, self.oracle = drop_last, keep_state, oracle
+        self.penalised: dict[str, Tensor] = {}
 
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """n rollouts a seed: rows [S, n * horizon, ...] and which of them are alive [S, n * horizon]."""
         starts = self.data[streams.randint(len(self.data), n)]
-        rows, alive = rollout(
-            self.dynamics, policy, starts, self.horizon, streams, self.penalty, keep_state=self.keep_state
-        )
+        meter = None if self.penalty is no_penalty else PenaltyMeter(self.penalty)
+        penalty, keep = meter or no_penalty, self.keep_state
+        rows, alive = rollout(self.dynamics, policy, starts, self.horizon, streams, penalty, keep_state=keep)
         if self.drop_last:
             alive = alive & (rows.step < self.horizon)
+        if meter is not None:
+            self.penalised = meter.metrics(alive)
         return (rows if self.oracle is None else self._valued(rows, alive, policy, streams)), alive
+
+    def metrics(self) -> dict[str, Tensor]:
+        """What the penalty did to the latest draw, [S] each (see PenaltyMeter); nothing without a penalty."""
+        return self.penalised
 
     def _valued(self, rows: Transitions, alive: Tensor, policy: Policy, streams: Streams) -> Transitions:
         """The rows with the oracle's value at the last step's successors, NaN elsewhere."""
