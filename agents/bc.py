@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mbrl.agents.losses import behaviour_cloning
 from mbrl.agents.networks import Actor
-from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimiser_state, step
+from mbrl.agents.optim import adam, step
+from mbrl.core.optim import load_optimiser_state, norm_per_seed, optimiser_state
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Transitions
 

@@ -1,7 +1,7 @@
 """Adam over stacked parameters, and its state as plain tensors."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -60,24 +60,3 @@ def step(optimiser: torch.optim.Optimizer, loss: Tensor, parameters: Sequence[nn
         parameter.grad = gradient.contiguous()
     optimiser.step()
     return list(gradients)
-
-
-def norm_per_seed(tensors: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm over all tensors [S, ...] of each seed, shape [S]."""
-    return torch.stack([t.detach().flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
-
-
-def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    """Moments and step counts by parameter index; hyper-parameters are configuration and stay out."""
-    state = optimiser.state_dict()["state"]
-    return {str(i): dict(entries) for i, entries in state.items()}
-
-
-def load_optimiser_state(optimiser: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Inverse of optimiser_state; {} is the state before the first step, which leaves no trace in a file.
-
-    Copies, since torch would keep the given moments and step them in place for both owners.
-    """
-    groups = optimiser.state_dict()["param_groups"]
-    entries = {int(i): {k: t.clone() for k, t in tensors.items()} for i, tensors in state.items()}
-    optimiser.load_state_dict({"state": entries, "param_groups": groups})

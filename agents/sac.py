@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from mbrl.agents import losses
 from mbrl.agents.networks import Actor, Critics
-from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimiser_state, step
+from mbrl.agents.optim import adam, step
 from mbrl.core.errors import ConfigError
 from mbrl.core.maths import polyak_
+from mbrl.core.optim import load_optimiser_state, norm_per_seed, optimiser_state
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EdgeTreatment, Transitions
 
@@ -113,6 +114,11 @@ class SAC:
     def values(self, obs: Tensor) -> Tensor:
         """Q_i(s, pi(s)) [S, N, B] of every critic at the deterministic action, for obs [S, B, O]."""
         return self.critics(obs, self.actor.mode(obs))
+
+    @torch.no_grad()
+    def q_values(self, obs: Tensor, action: Tensor) -> Tensor:
+        """Q_i(s, a) [S, N, B] of every critic, for obs [S, B, O] and action [S, B, A]."""
+        return self.critics(obs, action)
 
     def update(self, batch: Transitions, streams: Streams) -> Info:
         """Temperature, actor, critics, targets, once each, on rows [S, B, ...]; metrics [S], no host sync.

@@ -218,6 +218,19 @@ class SoftPolicy(Policy, Protocol):
         """A sampled action [S, B, A] and its bonus -alpha log pi(a|s) [S, B]."""
 
 
+@runtime_checkable
+class ValuedPolicy(Policy, Protocol):
+    """A policy with critics, as an adversary of its values meets it. gamma: the discount of those values."""
+
+    gamma: float
+
+    def values(self, obs: Tensor) -> Tensor:
+        """Q_i(s, pi(s)) [S, N, B] at the deterministic action, for obs [S, B, O]; no gradient."""
+
+    def q_values(self, obs: Tensor, action: Tensor) -> Tensor:
+        """Q_i(s, a) [S, N, B] for obs [S, B, O] and action [S, B, A]; no gradient."""
+
+
 class ValueOracle(Protocol):
     """True values of a policy, where the truth is known."""
 

@@ -1,4 +1,4 @@
-"""Adam over stacks: a plain Adam a seed, parameters it was not given left alone, a state of plain tensors."""
+"""Adam over stacks: a plain Adam a seed, parameters it was not given left alone, a step size that falls."""
 
 import math
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from mbrl.agents.optim import adam, load_optimiser_state, norm_per_seed, optimiser_state, step
+from mbrl.agents.optim import adam, step
 from mbrl.core.checkpoint import load_tree, save_tree
 from mbrl.core.errors import ConfigError
+from mbrl.core.optim import load_optimiser_state, optimiser_state
 
 
 def quadratic(p: nn.Parameter) -> torch.Tensor:
@@ -63,50 +64,6 @@ def test_only_the_wanted_parameters_get_a_gradient():
     assert other.grad is None
     assert torch.equal(other, start())
     assert not torch.equal(p, start())
-
-
-def test_norm_per_seed_by_hand():
-    tensors = [torch.tensor([[3.0], [0.0]]), torch.tensor([[[4.0, 0.0]], [[5.0, 12.0]]])]
-    assert norm_per_seed(tensors).tolist() == [5.0, 13.0]
-
-
-@pytest.mark.parametrize("before", [0, 1, 5])
-def test_a_saved_state_continues_bit_for_bit(tmp_path, before):
-    p = start()
-    optimiser = adam([p], 0.05)
-    for _ in range(before):
-        step(optimiser, quadratic(p), [p])
-    save_tree(tmp_path / "c", {"p": p, "optimiser": optimiser_state(optimiser)}, {})
-    tree, _ = load_tree(tmp_path / "c")
-    q = nn.Parameter(tree["p"])
-    other = adam([q], 0.05)
-    load_optimiser_state(other, tree.get("optimiser", {}))
-    for _ in range(5):
-        step(optimiser, quadratic(p), [p])
-        step(other, quadratic(q), [q])
-    assert torch.equal(p, q)
-
-
-def test_a_loaded_state_replaces_an_older_one_and_is_a_copy():
-    p, q = start(), start()
-    ahead, behind = adam([p], 0.05), adam([q], 0.05)
-    for _ in range(3):
-        step(ahead, quadratic(p), [p])
-    load_optimiser_state(behind, optimiser_state(ahead))
-    step(behind, quadratic(q), [q])
-    assert optimiser_state(ahead)["0"]["step"].item() == 3
-    assert optimiser_state(behind)["0"]["step"].item() == 4
-    load_optimiser_state(behind, {})
-    assert optimiser_state(behind) == {}
-
-
-def test_the_learning_rate_is_configuration_not_state():
-    p = start()
-    optimiser = adam([p], 0.05)
-    step(optimiser, quadratic(p), [p])
-    other = adam([start()], 0.2)
-    load_optimiser_state(other, optimiser_state(optimiser))
-    assert other.param_groups[0]["lr"] == 0.2
 
 
 def annealed(total: int = 10) -> tuple[nn.Parameter, torch.optim.Adam]:

@@ -8,7 +8,7 @@ import torch
 from mbrl.agents import SAC
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Transitions
+from mbrl.core.types import Transitions, ValuedPolicy
 from tests.agents.naive_sac import NaiveSAC, sequential
 from tests.fakes import random_transitions
 
@@ -65,6 +65,15 @@ def test_metrics_are_what_their_names_say():
     norm = math.sqrt(sum(g.square().sum().item() for g in gradients))
     metrics = agent._update_critics(batch, Streams((0,), "t"))
     assert metrics["critic/gradient_norm"].item() == pytest.approx(norm)
+
+
+def test_values_are_those_of_the_critics_at_any_action_and_at_the_deterministic_one():
+    agent, batch = SAC(3, 2, seeds=(0, 1), num_critics=3, hidden=(8,)), random_transitions(2, 5)
+    assert isinstance(agent, ValuedPolicy)
+    found = agent.q_values(batch.obs, batch.action)
+    assert torch.equal(found, agent.critics(batch.obs, batch.action))
+    assert (found.shape, found.requires_grad) == ((2, 3, 5), False)
+    assert torch.equal(agent.values(batch.obs), agent.q_values(batch.obs, agent.act(batch.obs)))
 
 
 def test_targets_equal_critics_at_birth_and_follow_slowly():
