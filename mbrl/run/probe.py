@@ -25,7 +25,7 @@ def reach_probe(
 
     Depth 0 are dataset states; depth t are the successors of rollout step t. Depths below the horizon are
     inputs of critic updates, too; the deepest, t = k, appears in targets alone: the edge of reach (Sims et al.
-    2024, sec. 4). Effective penalty: mean_i Q_i - min_i Q_i under the policy (sec. 6).
+    2024, sec. 4). Effective penalty: `effective_penalty` of the values under the policy.
     """
     found = _values(agent, experience.real(rows, streams).obs)
     metrics = {f"{name}_depth_0": value.mean(-1) for name, value in found.items()}
@@ -36,13 +36,21 @@ def reach_probe(
     horizon = experience.source.horizon
     for depth in range(1, horizon + 1):
         here = (batch.step == depth) & ~batch.terminal
-        count = here.sum(-1)
         for name, value in found.items():
-            metrics[f"{name}_depth_{depth}"] = torch.where(here, value, 0.0).sum(-1) / count
+            metrics[f"{name}_depth_{depth}"] = mean_where(value, here)
     return metrics
+
+
+def mean_where(x: Tensor, where: Tensor) -> Tensor:
+    """Mean [...] of x [..., B] over the rows in `where` [..., B] bool; NaN where there is none."""
+    return torch.where(where, x, 0.0).sum(-1) / where.sum(-1)
+
+
+def effective_penalty(q: Tensor) -> Tensor:
+    """mean_i Q_i - min_i Q_i [..., B] of q [..., N, B]: what the minimum takes off (Sims et al. 2024, sec. 6)."""
+    return q.mean(dim=-2) - q.amin(dim=-2)
 
 
 def _values(agent: HasValues, obs: Tensor) -> dict[str, Tensor]:
     q = agent.values(obs)
-    mean = q.mean(dim=-2)
-    return {"reach/q": mean, "reach/penalty": mean - q.amin(dim=-2)}
+    return {"reach/q": q.mean(dim=-2), "reach/penalty": effective_penalty(q)}
