@@ -74,10 +74,32 @@ class CustomDynamicsConf(DynamicsConf):
 
 @dataclass
 class PenaltyConf:
-    """What the model's uncertainty costs."""
+    """What the model's uncertainty costs in a rollout; the group option chooses the subclass."""
 
     name: str = option("none", "which penalty; none: the base procedure")
-    coefficient: float = option(0.0, "its weight")
+
+
+@dataclass
+class RewardPenaltyConf(PenaltyConf):
+    """r - coefficient * u(s, a) (MOPO); which measure u is, the option's name says."""
+
+    name: str = option("mopo_aleatoric", "which penalty")
+    coefficient: float = option(1.0, "lambda (MOPO: 0.5 to 5, see task=mopo/...)")
+    members: str = option("all", "whose predictions count: all (MOPO, OfflineRL-Kit) or elites (unifloral)")
+    dims: str = option("obs_reward", "columns that count: obs, or obs_reward")
+
+
+@dataclass
+class MorelConf(PenaltyConf):
+    """Reward -kappa and the end where u(s, a) = max_ij |mu_i - mu_j| > threshold (MOReL)."""
+
+    name: str = option("morel", "which penalty")
+    threshold: float | None = option(None, "u may be this; null: coefficient times its largest on the data")
+    coefficient: float = option(1.0, "that multiple (unifloral's code: 1; MOReL's on hopper-medium: 3)")
+    kappa: float | None = option(None, "the reward is -kappa; null: the data's smallest reward plus offset")
+    offset: float = option(-200.0, "added to that reward (unifloral's code)")
+    members: str = option("all", "whose predictions count: all (MOReL) or elites (unifloral)")
+    dims: str = option("obs", "columns that count: obs (MOReL), or obs_reward (unifloral)")
 
 
 @dataclass

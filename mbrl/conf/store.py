@@ -19,7 +19,13 @@ OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs"
 KINDS: dict[str, dict[str, type]] = {
     "dataset": {"dataset": schema.DatasetConf},
     "dynamics": {"ensemble": schema.EnsembleConf, "custom": schema.CustomDynamicsConf},
-    "penalty": {"penalty": schema.PenaltyConf},
+    "penalty": {
+        "none": schema.PenaltyConf,
+        "mopo_aleatoric": schema.RewardPenaltyConf,
+        "mopo_pairwise": schema.RewardPenaltyConf,
+        "mopo_std": schema.RewardPenaltyConf,
+        "morel": schema.MorelConf,
+    },
     "edge": {
         "none": schema.EdgeConf,
         "constant": schema.ConstantEdgeConf,

@@ -12,6 +12,8 @@ from mbrl.core.errors import ConfigError, unknown_name
 
 ACTIVATIONS = ("relu", "silu", "tanh")
 """Keys of mbrl.core.nets.ACTIVATIONS, repeated so that checking a command line does not import torch."""
+MEMBERS, DIMS = ("all", "elites"), ("obs", "obs_reward")
+"""Keys of the same names in mbrl.dynamics.uncertainty."""
 
 
 class Rule(NamedTuple):
@@ -28,6 +30,11 @@ def at_least(low: float) -> Rule:
 
 def above(low: float) -> Rule:
     """x > low."""
+def at_most(high: float) -> Rule:
+    """x <= high."""
+    return Rule(lambda x: x <= high, f"at most {high}")
+
+
     return Rule(lambda x: x > low, f"more than {low}")
 
 
@@ -84,6 +91,13 @@ RULES: dict[type, dict[str, Rule]] = {
         "alpha_lr": RATE,
         "alpha": above(0),
         "alpha_max": above(0),
+    schema.RewardPenaltyConf: {"coefficient": at_least(0)},
+    schema.MorelConf: {
+        "threshold": at_least(0),
+        "coefficient": at_least(0),
+        "kappa": at_least(0),
+        "offset": at_most(0),
+    },
         "log_std_bounds": interval(),
     },
     schema.BcConf: {"hidden": each(COUNT), "lr": RATE},
@@ -109,7 +123,13 @@ def validate(config: Config) -> None:
     parts = {f.name: getattr(config, f.name) for f in fields(config)}
     problems = [p for name, part in parts.items() for p in _ranges(name, part)]
     if not problems:
-        problems = [*_general(config), *_dynamics(config), *_agent(config), *_mixing(config)]
+        problems = [
+            *_general(config),
+            *_dynamics(config),
+            *_penalty(config),
+            *_agent(config),
+            *_mixing(config),
+        ]
     if problems:
         raise ConfigError("; ".join(problems))
 
@@ -150,8 +170,15 @@ def _dynamics(config: Config) -> Iterator[str]:
         if conf.termination not in ("auto", "learned", "none") and "." not in conf.termination:
             known = ("auto", "learned", "none", "package.module.function")
             yield unknown_name("dynamics.termination", conf.termination, known)
-    if config.penalty.name == "none" and config.penalty.coefficient != 0:
-        yield f"penalty.coefficient={config.penalty.coefficient} has no effect with penalty.name=none"
+
+
+def _penalty(config: Config) -> Iterator[str]:
+    conf = config.penalty
+    for name, known in (("members", MEMBERS), ("dims", DIMS)):
+        if getattr(conf, name, known[0]) not in known:
+            yield unknown_name(f"penalty.{name}", getattr(conf, name), known)
+    if conf.name != "none" and config.source.name != "rollout":
+        yield f"penalty={conf.name} acts in rollouts, which source={config.source.name} has not"
 
 
 def _agent(config: Config) -> Iterator[str]:

@@ -12,11 +12,11 @@ from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
 from mbrl.run.build.bias import bias_from_config
+from mbrl.run.build.penalty import penalty_from_config
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator
 from mbrl.run.experience import MixedData, RealData
-from mbrl.run.rollout import no_penalty
 from mbrl.run.sources import ModelRollouts
 from mbrl.run.train import Schedule
 
@@ -92,15 +92,12 @@ def source_from_config(
     if isinstance(conf, CustomSourceConf):
         target = import_target(conf._target_)
         return target(dataset, dynamics=dynamics, seeds=tuple(config.seeds), device=device, **conf.kwargs)
-    if config.penalty.name not in PENALTIES:
-        raise ConfigError(unknown_name("penalty.name", config.penalty.name, PENALTIES))
-    penalty = PENALTIES[config.penalty.name](config.penalty.coefficient)
     starts = dataset.transitions.to(device)
     return ModelRollouts(
         dynamics,
         starts,
         horizon=conf.horizon,
-        penalty=penalty,
+        penalty=penalty_from_config(config, starts, dynamics),
         drop_last=config.edge.name == "drop",
         keep_state=config.edge.name == "oracle" and isinstance(dynamics, Tracing),
         oracle=oracle,
@@ -165,5 +162,3 @@ LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon")
 
 MODEL_AWARE: frozenset[str] = frozenset()
 """Agents that are given the dynamics as `model`."""
-
-PENALTIES: dict[str, Callable[[float], Any]] = {"none": lambda coefficient: no_penalty}
