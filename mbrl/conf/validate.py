@@ -28,13 +28,13 @@ def at_least(low: float) -> Rule:
     return Rule(lambda x: x >= low, f"at least {low}")
 
 
-def above(low: float) -> Rule:
-    """x > low."""
 def at_most(high: float) -> Rule:
     """x <= high."""
     return Rule(lambda x: x <= high, f"at most {high}")
 
 
+def above(low: float) -> Rule:
+    """x > low."""
     return Rule(lambda x: x > low, f"more than {low}")
 
 
