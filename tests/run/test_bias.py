@@ -17,16 +17,17 @@ GAMMA = 0.9
 
 
 class Right(Towards):
-    """One step to the right: half a step when sampled, so that the two can be told apart."""
+    """Half a step to the right when sampled; its deterministic action, a whole step, is none of the probe's."""
 
     def act(self, obs, streams=None):
-        step = 1.0 if streams is None else 0.5
-        return torch.tensor([step, 0.0]).expand(*obs.shape[:-1], 2)
+        return torch.tensor([1.0 if streams is None else 0.5, 0.0]).expand(*obs.shape[:-1], 2)
 
-    def values(self, obs):
-        """Critics 10 s_0 and 10 s_0 + 3; of seed 1 twice as much."""
+    def q_values(self, obs, action):
+        """Critics 10 (s_0 + a_0) and 3 more; of seed 1 twice as much."""
         scale = torch.tensor([1.0, 2.0])[: len(obs)].view(-1, 1, 1)
-        return scale * (10 * obs[..., 0].unsqueeze(1) + torch.tensor([0.0, 3.0]).view(2, 1))
+        return scale * (
+            10 * (obs + torch.nn.functional.pad(action, (0, 1)))[..., :1].mT + torch.tensor([[0.0], [3.0]])
+        )
 
 
 class Soft(Right):
@@ -57,10 +58,10 @@ def at_zero():
 
 
 def returns(start, gamma, horizon, bonus=0.0):
-    """A first step of 1, then steps of 1/2; the reward is -s^2, the bonus comes with sampled actions."""
+    """Steps of 1/2; the reward is -s^2, and the bonus comes with every action but the first."""
     total, s = 0.0, start
     for t in range(horizon):
-        s += 1.0 if t == 0 else 0.5
+        s += 0.5
         total += gamma**t * (-(s**2) + (bonus if t else 0.0))
     return total
 
@@ -73,7 +74,7 @@ def test_is_the_least_critic_minus_the_soft_return(policy, bonus):
     for depth, place in ((0, 0.0), (3, 1.5)):  # three sampled half steps away
         truth = returns(place, GAMMA, 5, bonus)
         for seed, scale in enumerate((1, 2)):
-            q = scale * 10 * place
+            q = scale * 10 * (place + 0.5)
             got = [found[f"bias/{n}_depth_{depth}"][seed].item() for n in ("q", "mc_value", "overestimate")]
             assert got == pytest.approx([q, truth, q - truth], rel=1e-6)
 
@@ -84,7 +85,7 @@ def test_rollouts_that_ended_before_the_depth_do_not_count():
     data.obs[:10, 0] = 0.4  # these end on their second half step, the others on their third
     probe = BiasProbe(walk, data, (0,), states=200, depth=2, gamma=GAMMA, horizon=1)
     found = probe(Right(), 0)
-    assert found["bias/q_depth_2"].item() == pytest.approx(10.0)  # 0 + 2 halves alone
+    assert found["bias/q_depth_2"].item() == pytest.approx(15.0)  # those from 0 alone
     gone = BiasProbe(walk, data, (0,), states=50, depth=4, gamma=GAMMA, horizon=1)(Right(), 0)
     assert gone["bias/q_depth_4"].isnan().all()
     assert gone["bias/q_depth_0"].isfinite().all()
@@ -93,8 +94,8 @@ def test_rollouts_that_ended_before_the_depth_do_not_count():
 def test_starts_from_the_simulators_state():
     data = replace(at_zero(), sim_state=torch.full((20, 1), 5.0, dtype=torch.float64))
     found = BiasProbe(Tracked(), data, (0,), states=3, depth=2, gamma=0.5, horizon=2)(Right(), 0)
-    assert found["bias/mc_value_depth_0"].item() == pytest.approx(6.0 + 0.5 * 6.5)
-    assert found["bias/mc_value_depth_2"].item() == pytest.approx(7.0 + 0.5 * 7.5)
+    assert found["bias/mc_value_depth_0"].item() == pytest.approx(5.5 + 0.5 * 6.0)
+    assert found["bias/mc_value_depth_2"].item() == pytest.approx(6.5 + 0.5 * 7.0)
 
 
 def test_without_a_horizon_looks_at_data_states_alone():
@@ -106,7 +107,7 @@ def test_a_seed_sees_the_same_alone_and_in_a_stack():
     class Wander(Towards):
         """Towards the origin, noisily."""
 
-        def values(self, obs):
+        def q_values(self, obs, action):
             return obs.sum(-1).unsqueeze(1)
 
     data = random_transitions(50)
@@ -122,7 +123,7 @@ def test_means_over_the_states_it_picked():
     data = random_transitions(30)
     picked = Streams((7,), "bias.states").randint(30, 6)
     found = BiasProbe(Walk(), data, (7,), states=6, depth=1, horizon=1)(Right(), 0)
-    expected = (10 * data.obs[picked][..., 0]).mean().item()
+    expected = (10 * (data.obs[picked][..., 0] + 0.5)).mean().item()
     assert found["bias/q_depth_0"].item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from mbrl.conf.schema import Config
+from mbrl.core.errors import MismatchError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Agent, Dynamics, Tracing, Transitions, concatenate
+from mbrl.core.types import Dynamics, Tracing, Transitions, ValuedPolicy, concatenate
 from mbrl.datasets import OfflineDataset
 from mbrl.dynamics.monte_carlo import discounted_return
 from mbrl.run.build.model import true_dynamics
@@ -18,10 +19,10 @@ from mbrl.run.rollout import rollout
 class BiasProbe:
     """Q against Monte-Carlo returns in `truth`, at data states and at the states `depth` policy steps from them.
 
-    Q is min_i Q_i(s, pi(s)) at the deterministic action, which is what the policy ascends; the return takes that
-    action, then follows the sampling policy and counts its entropy bonus, which is what Q stands for. One rollout
-    of `horizon` steps a state, so at most a share gamma^horizon of the value is left out. data: flat rows [B, ...];
-    states: how many of them a seed, the same ones at every look. depth 0: data states only.
+    Q is min_i Q_i(s, a) at an action the policy samples; the return takes that action, then follows the sampling
+    policy and counts its entropy bonus, which is what Q stands for. One rollout of `horizon` steps a state, so at
+    most a share gamma^horizon of the value is left out. data: flat rows [B, ...]; states: how many of them a
+    seed, the same ones at every look. depth 0: data states only.
     """
 
     truth: Dynamics
@@ -33,13 +34,13 @@ class BiasProbe:
     horizon: int = 300
 
     @torch.no_grad()
-    def __call__(self, agent: Agent, update: int) -> dict[str, Tensor]:
+    def __call__(self, agent: ValuedPolicy, update: int) -> dict[str, Tensor]:
         """bias/{q, mc_value, overestimate}_depth_<d> [S], each a mean over states; NaN where no rollout got there.
 
-        agent: also HasValues (mbrl.run.probe). Streams of its own: looking does not change what is learned.
+        Streams of its own: looking does not change what is learned.
         """
         rows, alive = self._rows(agent, Streams(self.seeds, f"bias.{update}", self.data.obs.device))
-        q = agent.values(rows.obs).amin(dim=-2).double()
+        q = agent.q_values(rows.obs, rows.action).amin(dim=-2).double()
         streams = Streams(self.seeds, f"bias.return.{update}", self.data.obs.device)
         value = discounted_return(
             self.truth,
@@ -49,7 +50,7 @@ class BiasProbe:
             streams,
             gamma=self.gamma,
             horizon=self.horizon,
-            first_action=agent.act(rows.obs),
+            first_action=rows.action,
         )
         found = {"bias/q": q, "bias/mc_value": value, "bias/overestimate": q - value}
         metrics = {}
@@ -59,7 +60,7 @@ class BiasProbe:
                 metrics[f"{name}_depth_{depth}"] = torch.where(here, x, 0.0).sum(-1) / here.sum(-1)
         return metrics
 
-    def _rows(self, agent: Agent, streams: Streams) -> tuple[Transitions, Tensor]:
+    def _rows(self, agent: ValuedPolicy, streams: Streams) -> tuple[Transitions, Tensor]:
         """The first row of a rollout and its last, one step past `depth`; and which of them are alive."""
         picked = Streams(self.seeds, "bias.states", self.data.obs.device).randint(len(self.data), self.states)
         options = {"keep_state": isinstance(self.truth, Tracing)}
@@ -71,13 +72,25 @@ class BiasProbe:
 
 
 def bias_from_config(config: Config, dataset: OfflineDataset, device: torch.device) -> BiasProbe | None:
-    """The probe that train.bias_states asks for; None at 0. Raises ConfigError as `true_dynamics` does."""
+    """The probe that train.bias_states asks for; None at 0. Raises ConfigError as `true_dynamics` does.
+
+    Without a recorded simulator state, only rows whose observation determines it are looked at; raises
+    MismatchError where there are none.
+    """
     train = config.train
     if train.bias_states == 0:
         return None
+    truth, data = true_dynamics(dataset, device), dataset.transitions.to(device)
+    if data.sim_state is None:
+        data = data[truth.reconstructable(data.obs)]
+        if len(data) == 0:
+            raise MismatchError(
+                f"{dataset.id}: train.bias_states needs states to simulate from; no simulator state is recorded, "
+                "and no observation determines it"
+            )
     return BiasProbe(
-        true_dynamics(dataset, device),
-        dataset.transitions.to(device),
+        truth,
+        data,
         tuple(config.seeds),
         states=train.bias_states,
         depth=getattr(config.source, "horizon", 0),
