@@ -206,6 +206,29 @@ class SacConf(AgentConf):
 
 
 @dataclass
+class MobileConf(SacConf):
+    """MOBILE: SAC with the disagreement of a model's members taken off its targets."""
+
+    name: str = option("mobile", "key in mbrl.agents.AGENTS")
+    beta: float = option(1.0, "weight of the disagreement (MOBILE: 0.1 to 5, see task=mobile/...)")
+    samples: int = option(10, "next states drawn from each elite (MOBILE)")
+    clamp_target: bool = option(
+        False, "targets below 0 count as 0 (MOBILE's code: true; wrong for negative returns)"
+    )
+
+
+@dataclass
+class ComboConf(SacConf):
+    """COMBO: SAC with CQL's regulariser on rows mixed from data and rollouts; numbers of OfflineRL-Kit."""
+
+    name: str = option("combo", "key in mbrl.agents.AGENTS")
+    cql_weight: float = option(5.0, "weight of the regulariser (OfflineRL-Kit: 0.5 or 5, see task=combo/...)")
+    temperature: float = option(1.0, "softness of the maximum over actions (CQL)")
+    repeats: int = option(10, "actions drawn at a state, uniform, from pi(s) and from pi(s') each (CQL)")
+    states: str = option("mix", "where values are pushed down: mix, the whole batch; model, synthetic rows")
+
+
+@dataclass
 class BcConf(AgentConf):
     """Behaviour cloning, the floor every offline method should clear."""
 

@@ -37,7 +37,13 @@ KINDS: dict[str, dict[str, type]] = {
         "none": schema.NoSourceConf,
         "custom": schema.CustomSourceConf,
     },
-    "agent": {"sac": schema.SacConf, "bc": schema.BcConf, "custom": schema.CustomAgentConf},
+    "agent": {
+        "sac": schema.SacConf,
+        "mobile": schema.MobileConf,
+        "combo": schema.ComboConf,
+        "bc": schema.BcConf,
+        "custom": schema.CustomAgentConf,
+    },
     "train": {"train": schema.TrainConf},
 }
 """The schemas of each part; where there are several, the part's `name` says which."""

@@ -7,13 +7,15 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from mbrl.conf import schema
-from mbrl.conf.schema import Config, EnsembleConf, SacConf
+from mbrl.conf.schema import ComboConf, Config, EnsembleConf, MobileConf, SacConf
 from mbrl.core.errors import ConfigError, unknown_name
 
 ACTIVATIONS = ("relu", "silu", "tanh")
 """Keys of mbrl.core.nets.ACTIVATIONS, repeated so that checking a command line does not import torch."""
 MEMBERS, DIMS = ("all", "elites"), ("obs", "obs_reward")
 """Keys of the same names in mbrl.dynamics.uncertainty."""
+COMBO_STATES = ("mix", "model")
+"""Keys of mbrl.agents.combo.STATES, repeated for the same reason."""
 
 
 class Rule(NamedTuple):
@@ -59,6 +61,20 @@ def interval() -> Rule:
 COUNT = at_least(1)
 RATE = above(0)
 SYNTHETIC = {"starts": COUNT, "refresh_every": COUNT, "retain": COUNT}
+SAC = {
+    "num_critics": COUNT,
+    "eta": at_least(0),
+    "hidden": each(COUNT),
+    "gamma": within(0, 1),
+    "tau": within(0, 1, low_open=True),
+    "actor_lr": RATE,
+    "actor_lr_cosine": COUNT,
+    "critic_lr": RATE,
+    "alpha_lr": RATE,
+    "alpha": above(0),
+    "alpha_max": above(0),
+    "log_std_bounds": interval(),
+}
 RULES: dict[type, dict[str, Rule]] = {
     schema.EnsembleConf: {
         "members": COUNT,
@@ -86,20 +102,9 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.OracleEdgeConf: {"rollouts": COUNT, "horizon": COUNT},
     schema.RolloutConf: {**SYNTHETIC, "horizon": COUNT},
     schema.CustomSourceConf: SYNTHETIC,
-    schema.SacConf: {
-        "num_critics": COUNT,
-        "eta": at_least(0),
-        "hidden": each(COUNT),
-        "gamma": within(0, 1),
-        "tau": within(0, 1, low_open=True),
-        "actor_lr": RATE,
-        "actor_lr_cosine": COUNT,
-        "critic_lr": RATE,
-        "alpha_lr": RATE,
-        "alpha": above(0),
-        "alpha_max": above(0),
-        "log_std_bounds": interval(),
-    },
+    schema.SacConf: SAC,
+    schema.MobileConf: {**SAC, "beta": at_least(0), "samples": COUNT},
+    schema.ComboConf: {**SAC, "cql_weight": at_least(0), "temperature": RATE, "repeats": COUNT},
     schema.BcConf: {"hidden": each(COUNT), "lr": RATE},
     schema.TrainConf: {
         "updates": COUNT,
@@ -185,6 +190,8 @@ def _agent(config: Config) -> Iterator[str]:
     conf = config.agent
     if isinstance(conf, SacConf) and conf.eta > 0 and conf.num_critics < 2:
         yield "agent.eta > 0 needs agent.num_critics of 2 or more: one critic has nothing to differ from"
+    if isinstance(conf, ComboConf) and conf.states not in COMBO_STATES:
+        yield unknown_name("agent.states", conf.states, COMBO_STATES)
     if config.train.bias_states > 0 and not isinstance(conf, SacConf):
         yield f"train.bias_states compares critics with true returns; agent={conf.name} is not known to have any"
     for part in ("dynamics", "source", "agent"):
@@ -205,5 +212,20 @@ def _mixing(config: Config) -> Iterator[str]:
         yield f"train.real_ratio={ratio} asks for synthetic rows, which source=none does not make"
     if source != "none" and ratio == 1:
         yield f"train.real_ratio=1 never uses what source={source} makes; choose source=none instead"
+    yield from _rows_needed(config)
     if source != "none" and config.agent.name == "bc":
         yield "agent=bc would imitate itself on synthetic rows; use it with source=none"
+
+
+def _rows_needed(config: Config) -> Iterator[str]:
+    """Losses over rows of one kind need some in every batch."""
+    agent, train, source = config.agent, config.train, config.source.name
+    if isinstance(agent, MobileConf) and source == "none":
+        yield "agent=mobile penalises synthetic rows, which source=none does not make; agent=sac is the rest of it"
+    if isinstance(agent, ComboConf) and agent.states == "model" and source == "none":
+        yield "agent.states=model needs synthetic rows, which source=none does not make; choose mix"
+    if isinstance(agent, ComboConf) and int(train.batch_size * train.real_ratio) < 1:
+        yield (
+            f"agent=combo raises values at real rows, and train.batch_size={train.batch_size} times "
+            f"train.real_ratio={train.real_ratio} is less than one"
+        )

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from mbrl.conf import all_choices, compose, keywords
-from mbrl.conf.schema import BcConf, Config, CustomAgentConf, EnsembleConf, RolloutConf, SacConf
+from mbrl.conf.schema import (
+    BcConf,
+    ComboConf,
+    Config,
+    CustomAgentConf,
+    EnsembleConf,
+    MobileConf,
+    RolloutConf,
+    SacConf,
+)
 from mbrl.conf.store import folder, slug
 from mbrl.core.errors import ConfigError
 
@@ -56,8 +65,19 @@ def test_the_files_are_the_choices() -> None:
     }
 
 
-@pytest.mark.parametrize("source", ["none", "rollout"])
-@pytest.mark.parametrize("agent", sorted(set(CHOICES["agent"]) - {"custom", "bc"}))
+ROLLED_OUT = ("mobile", "combo", "mopo", "mopo_original", "morel")
+SOURCES = dict.fromkeys(ROLLED_OUT, ("rollout",))
+"""Agents that do not run on both kinds of source as they are."""
+
+
+@pytest.mark.parametrize(
+    ("agent", "source"),
+    [
+        (agent, source)
+        for agent in sorted(set(CHOICES["agent"]) - {"custom", "bc"})
+        for source in SOURCES.get(agent, ("none", "rollout"))
+    ],
+)
 def test_debug_shrinks_every_agent_and_source(agent: str, source: str) -> None:
     config = compose(["preset=debug", f"agent={agent}", f"source={source}"])
     assert max(config.agent.hidden) <= 16
@@ -118,12 +138,82 @@ def test_published_settings(task: str, critics: int, eta: float) -> None:
     assert config.source.name == ("rollout" if agent == "ravl" else "none")
 
 
+MOBILE = {  # rollout length and beta, as OfflineRL-Kit lists them
+    "halfcheetah-random": (5, 0.5),
+    "hopper-random": (5, 5.0),
+    "walker2d-random": (5, 2.0),
+    "halfcheetah-medium": (5, 0.5),
+    "hopper-medium": (5, 1.5),
+    "walker2d-medium": (5, 0.5),
+    "halfcheetah-medium-replay": (5, 0.1),
+    "hopper-medium-replay": (5, 0.1),
+    "walker2d-medium-replay": (1, 0.5),
+    "halfcheetah-medium-expert": (5, 2.0),
+    "hopper-medium-expert": (5, 1.5),
+    "walker2d-medium-expert": (1, 1.5),
+}
+COMBO = {  # rollout length and weight, as OfflineRL-Kit lists them
+    "halfcheetah-medium": (5, 0.5),
+    "hopper-medium": (5, 5.0),
+    "walker2d-medium": (1, 5.0),
+    "halfcheetah-medium-replay": (5, 0.5),
+    "hopper-medium-replay": (5, 0.5),
+    "walker2d-medium-replay": (1, 0.5),
+    "halfcheetah-medium-expert": (5, 5.0),
+    "hopper-medium-expert": (5, 5.0),
+    "walker2d-medium-expert": (1, 5.0),
+}
+RATES = {"actor_lr": 1e-4, "critic_lr": 3e-4, "alpha_lr": 1e-4, "backup_entropy": False}
+
+
+@pytest.mark.parametrize("task", MOBILE)
+def test_mobiles_published_settings(task: str) -> None:
+    config, (horizon, beta) = composed(f"task=mobile/{task}-v2"), MOBILE[task]
+    fixed = {"auto_alpha": False, "alpha": 0.2} if task == "hopper-medium" else {}
+    assert config.dataset.source == f"d4rl/{task}-v2"
+    assert config.agent == MobileConf(
+        label="mobile",
+        num_critics=2,
+        eta=0.0,
+        hidden=[256, 256],
+        actor_lr_cosine=3_000_000,
+        alpha_max=1.0,
+        beta=beta,
+        clamp_target=True,
+        **RATES,
+        **fixed,
+    )
+    assert config.source == RolloutConf(horizon=horizon)
+    assert (config.train.updates, config.train.real_ratio) == (3_000_000, 0.05)
+
+
+@pytest.mark.parametrize("task", COMBO)
+def test_combos_published_settings(task: str) -> None:
+    config, (horizon, weight) = composed(f"task=combo/{task}-v2"), COMBO[task]
+    assert config.dataset.source == f"d4rl/{task}-v2"
+    assert config.agent == ComboConf(
+        label="combo", num_critics=2, eta=0.0, actor_lr_cosine=1_000_000, cql_weight=weight, **RATES
+    )
+    assert config.source == RolloutConf(horizon=horizon)
+    assert (config.train.updates, config.train.real_ratio) == (1_000_000, 0.5)
+
+
+def test_every_published_setting_is_in_a_table() -> None:
+    tasks = {t for t in CHOICES["task"] if t.startswith(("mobile/", "combo/"))}
+    assert tasks == {f"mobile/{t}-v2" for t in MOBILE} | {f"combo/{t}-v2" for t in COMBO}
+
+
+def test_combo_without_rollouts_is_asked_for_in_full() -> None:
+    config = compose(["agent=combo", "source=none", "train.real_ratio=1"])
+    assert (config.source.name, config.agent.states) == ("none", "mix")
+
+
 def test_published_files_name_their_source() -> None:
-    for path in [*(CONF / "task").rglob("*-v2.yaml"), *(CONF / "dataset/d4rl").glob("*.yaml")]:
+    for path in [*(CONF / "task").rglob("*-v[02].yaml"), *(CONF / "dataset/d4rl").glob("*.yaml")]:
         comment = " ".join(line for line in path.read_text().splitlines() if line.startswith("# "))
         assert re.search(r"github\.com/|arXiv \d{4}\.\d{5}", comment), path
     for name in set(CHOICES["agent"]) - {"bc", "custom"}:
-        assert "arXiv" in (CONF / f"agent/{name}.yaml").read_text()
+        assert re.search(r"arXiv \d{4}\.\d{5}|PMLR \d+", (CONF / f"agent/{name}.yaml").read_text())
 
 
 def test_ones_own_parts_come_in_by_target_or_by_folder(tmp_path: Path) -> None:

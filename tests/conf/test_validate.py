@@ -5,23 +5,27 @@ from typing import Any
 
 import pytest
 
+from mbrl.agents.combo import STATES
 from mbrl.conf import compose, validate
 from mbrl.conf.schema import (
     BcConf,
+    ComboConf,
     Config,
     CustomAgentConf,
     CustomSourceConf,
     DatasetConf,
     EnsembleConf,
+    MobileConf,
     NoSourceConf,
-    PenaltyConf,
     RolloutConf,
     SacConf,
     TrainConf,
 )
-from mbrl.conf.validate import ACTIVATIONS, RULES
+from mbrl.conf.validate import ACTIVATIONS, COMBO_STATES, RULES
 from mbrl.core import nets
 from mbrl.core.errors import ConfigError
+
+MODEL_FREE = {"source": NoSourceConf(), "train": TrainConf(real_ratio=1.0)}
 
 
 def sound(**parts: Any) -> Config:
@@ -61,7 +65,6 @@ def test_the_published_defaults_are_sound() -> None:
         ({"dynamics": EnsembleConf(logvar_init=[1.0, 0.0])}, "two numbers, the lower first"),
         ({"dynamics": EnsembleConf(max_epochs=0)}, "dynamics.max_epochs must be at least 1"),
         ({"dynamics": EnsembleConf(lr=float("nan"))}, "dynamics.lr must be more than 0, got nan"),
-        ({"penalty": PenaltyConf(coefficient=1.0)}, "penalty.coefficient=1.0 has no effect"),
         ({"source": RolloutConf(horizon=0)}, "source.horizon must be at least 1, got 0"),
         ({"source": NoSourceConf()}, "source=none does not make"),
         ({"train": TrainConf(real_ratio=1.0)}, "choose source=none instead"),
@@ -75,6 +78,16 @@ def test_the_published_defaults_are_sound() -> None:
             "agent.hidden must be a list with every entry at least 1, got [8, 0]",
         ),
         ({"agent": BcConf()}, "use it with source=none"),
+        ({"agent": MobileConf(beta=-1.0)}, "agent.beta must be at least 0, got -1.0"),
+        ({"agent": MobileConf(tau=0.0)}, "agent.tau must be in (0, 1], got 0.0"),
+        ({**MODEL_FREE, "agent": MobileConf()}, "agent=mobile penalises synthetic rows"),
+        ({"agent": ComboConf(cql_weight=-1.0)}, "agent.cql_weight must be at least 0"),
+        ({"agent": ComboConf(states="real")}, "unknown agent.states 'real'"),
+        ({**MODEL_FREE, "agent": ComboConf(states="model")}, "agent.states=model needs synthetic rows"),
+        (
+            {"agent": ComboConf(), "train": TrainConf(batch_size=16)},
+            "agent=combo raises values at real rows, and train.batch_size=16 times train.real_ratio=0.05 is less",
+        ),
         (
             {"agent": CustomAgentConf(_target_="Agent")},
             "agent._target_ must be package.module.Name, got 'Agent'",
@@ -100,6 +113,7 @@ def test_every_mistake_is_named_at_once() -> None:
         {"train": TrainConf(q_limit=None, eval_max_steps=None)},
         {"dynamics": EnsembleConf(termination="package.module.rule", max_epochs=3)},
         {"agent": SacConf(num_critics=1, eta=0.0)},
+        {**MODEL_FREE, "agent": ComboConf()},
         {"agent": CustomAgentConf(_target_="package.Agent")},
         {"device": "cuda:1"},
         {"seeds": [3, 0]},
@@ -118,6 +132,10 @@ def test_every_number_has_a_range() -> None:
 
 def test_activations_are_those_of_the_networks() -> None:
     assert set(ACTIVATIONS) == set(nets.ACTIVATIONS)
+
+
+def test_the_states_are_those_of_combo() -> None:
+    assert set(COMBO_STATES) == set(STATES)
 
 
 def test_a_rule_is_checked_on_the_field_it_names() -> None:

@@ -16,6 +16,9 @@ RUNS = [
     *([f"agent={agent}"] for agent in CHOICES["agent"] if agent != "custom"),
     ["agent=sac", "source=none"],
     ["agent=ravl", "dynamics.per_seed=true", "seeds=[3,1]"],
+    ["agent=mobile", "dynamics.per_seed=true", "seeds=[3,1]", "edge=constant"],
+    ["agent=combo", "agent.states=model", "seeds=[3,1]"],
+    ["agent=combo", "source=none", "train.real_ratio=1"],
     ["agent=ravl", "dynamics.termination=none"],
     ["agent=ravl", "dynamics.termination=mbrl.dynamics.termination.never", "agent.auto_alpha=false"],
     ["agent=custom", "agent._target_=mbrl.agents.BC", "agent.kwargs={hidden: [8]}"],
@@ -64,10 +67,13 @@ def test_model_is_fitted_once(tmp_path, capsys):
     assert [p.stat().st_mtime_ns for p in (tmp_path / "cache").glob("ensemble-*/meta.json")] == [written]
 
 
-def test_resume_equals_uninterrupted(tmp_path):
-    whole = train_from_config(make(tmp_path / "whole", "train.updates=6"))
-    train_from_config(make(tmp_path / "parts", "train.updates=3"))
-    parts = train_from_config(make(tmp_path / "parts", "train.updates=6", "resume=true", "overwrite=false"))
+@pytest.mark.parametrize("agent", ["ravl", "mobile", "combo"])
+def test_resume_equals_uninterrupted(tmp_path, agent):
+    chosen = [f"agent={agent}", "agent.actor_lr_cosine=6"]
+    whole = train_from_config(make(tmp_path / "whole", *chosen, "train.updates=6"))
+    train_from_config(make(tmp_path / "parts", *chosen, "train.updates=3"))
+    more = [*chosen, "train.updates=6", "resume=true", "overwrite=false"]
+    parts = train_from_config(make(tmp_path / "parts", *more))
     a, b = (load_tree(f / "checkpoint")[0]["agent"]["critics"] for f in (whole, parts))
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -110,8 +116,9 @@ def test_unknown_target(tmp_path):
         train_from_config(make(tmp_path / "run", "agent=custom", "agent._target_=no.such.Thing"))
 
 
-def test_evaluate_run_reads_the_folder_alone(tmp_path):
-    folder = train_from_config(make(tmp_path / "run", "seeds=[4,7]"))
+@pytest.mark.parametrize("agent", ["ravl", "mobile"])
+def test_evaluate_run_reads_the_folder_alone(tmp_path, agent):
+    folder = train_from_config(make(tmp_path / "run", f"agent={agent}", "seeds=[4,7]"))
     found = evaluate_run(folder, episodes=2, device="cpu")
     assert found["seeds"] == [4, 7]
     assert found == evaluate_run(folder, episodes=2, device="cpu")

@@ -99,7 +99,8 @@ def source_from_config(
         horizon=conf.horizon,
         penalty=penalty_from_config(config, starts, dynamics),
         drop_last=config.edge.name == "drop",
-        keep_state=config.edge.name == "oracle" and isinstance(dynamics, Tracing),
+        keep_state=isinstance(dynamics, Tracing)
+        and (config.edge.name == "oracle" or config.agent.name in MODEL_AWARE),
         oracle=oracle,
     )
 
@@ -160,5 +161,5 @@ def evaluation_from_config(
 LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon")
 """Options of an evaluation, which the loop does not need."""
 
-MODEL_AWARE: frozenset[str] = frozenset()
+MODEL_AWARE = frozenset({"mobile"})
 """Agents that are given the dynamics as `model`."""
