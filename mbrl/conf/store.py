@@ -11,8 +11,8 @@ from mbrl.conf import schema
 
 CONFIG_PATH = "pkg://mbrl.conf"
 CONFIG_NAME = "config"
-INTERNAL = ("schema", "adjust", "hydra")
-"""Groups that are not choices of the user's: the schemas, and the parts of the presets."""
+INTERNAL = ("schema", "adjust", "study", "hydra")
+"""Groups that are not choices for a run: the schemas, the parts of the presets, and the studies."""
 OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs")
 """Fields that take any names below them."""
 
