@@ -9,8 +9,9 @@ from mbrl.dynamics.ensemble import Ensemble
 from mbrl.dynamics.fit import FitReport, fit
 from mbrl.dynamics.learned_termination import LearnedTermination, fit_termination
 from mbrl.dynamics.termination import never, termination_for
+from mbrl.dynamics.true_dynamics import TrueDynamics
 
-DYNAMICS: dict[str, Callable[..., Dynamics]] = {"ensemble": Ensemble}
+DYNAMICS: dict[str, Callable[..., Dynamics]] = {"ensemble": Ensemble, "mujoco": TrueDynamics}
 """Every dynamics by the name a configuration gives it; each listed one is run through the test suite."""
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Ensemble",
     "FitReport",
     "LearnedTermination",
+    "TrueDynamics",
     "fit",
     "fit_cached",
     "fit_termination",

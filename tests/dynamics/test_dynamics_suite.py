@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics
+from mbrl.core.types import Dynamics, EnvSpec
 from mbrl.dynamics import DYNAMICS
 from mbrl.dynamics.artefact import load_model, save_model
 from mbrl.dynamics.fit import fit
@@ -19,12 +19,15 @@ ROWS, STEPS = 16, 3
 
 @dataclass(frozen=True)
 class Case:
-    """make(seeds, device) a small model ready to step; save and load where it holds anything to save."""
+    """make(seeds, device) a small model ready to step; save and load where it holds anything to save.
+
+    states(streams): start states of a simulator, (obs, sim_state); else obs are drawn, of whatever value.
+    """
 
     make: Callable[..., Dynamics]
     obs_dim: int = 3
     action_dim: int = 2
-    sim_dim: int | None = None
+    states: Callable[[Streams], tuple[torch.Tensor, torch.Tensor]] | None = None
     members: bool = True
     save: Callable[[Any, Dynamics], None] | None = None
     load: Callable[[Any], Dynamics] | None = None
@@ -37,7 +40,21 @@ def ensemble(seeds, device="cpu"):
     return model
 
 
-CASES = {"ensemble": Case(ensemble, save=save_model, load=load_model)}
+def mujoco(seeds, device="cpu"):
+    return DYNAMICS["mujoco"](EnvSpec("Hopper-v4"), threads=1, device=device)
+
+
+def hopper_states(draws):
+    """About where Hopper stands; its observation leaves out x."""
+    sim_state = 0.005 * draws.randn(ROWS, 12, dtype=torch.float64)
+    sim_state[..., 1] += 1.25
+    return sim_state[..., 1:].float(), sim_state
+
+
+CASES = {
+    "ensemble": Case(ensemble, save=save_model, load=load_model),
+    "mujoco": Case(mujoco, obs_dim=11, action_dim=3, states=hopper_states),
+}
 CUDA = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 )
@@ -46,10 +63,10 @@ CUDA = pytest.param(
 def starts(case, seeds, device="cpu"):
     """Start states of a seed depend on that seed alone, as everything drawn from Streams."""
     draws = Streams(seeds, "starts")
-    obs = draws.randn(ROWS, case.obs_dim).to(device)
-    if case.sim_dim is None:
-        return obs, None
-    return obs, draws.randn(ROWS, case.sim_dim, dtype=torch.float64).to(device)
+    if case.states is None:
+        return draws.randn(ROWS, case.obs_dim).to(device), None
+    obs, sim_state = case.states(draws)
+    return obs.to(device), sim_state.to(device)
 
 
 def roll(case, model, seeds, *, device="cpu", members=False):

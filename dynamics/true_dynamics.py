@@ -1,0 +1,241 @@
+"""The environment itself as a model: MuJoCo in batch, with rewards and ends of the environment's own version.
+
+With it model errors are zero, and so is every penalty for them; what is left to fail is the edge of reach (Sims et
+al. 2024, sec. 4). An observation is not a state where velocities are clipped (Hopper, Walker2d), so the carry
+holds positions and velocities along a rollout. Actions are those of mbrl.run.envs: in [-1, 1], clipped there,
+then scaled to the environment's bounds. docs/true_dynamics.md shows how to add an environment.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+from gymnasium.envs.mujoco import MujocoEnv
+from torch import Tensor
+
+from mbrl.core.errors import ConfigError, MismatchError, unknown_name
+from mbrl.core.seeds import Streams
+from mbrl.core.types import DynamicsStep, EnvSpec, Prediction
+from mbrl.datasets.actions import to_native_scale
+from mbrl.datasets.simulator import TOLERANCE
+from mbrl.dynamics.mujoco_batch import Rollouts, Substeps
+from mbrl.dynamics.mujoco_tasks import RECIPE, TASKS, Moment, Task, task_for
+
+MARGINS = (3, 5)
+"""The mujoco version that changed contact margins: Hopper and Ant move differently on its two sides."""
+
+
+@dataclass(frozen=True)
+class Carry:
+    """state [S, B, D] float64, qpos then qvel; done [S, B]: the row has ended; inner [S, B, L]: what the last
+    simulator step computed and the state does not hold (mbrl.dynamics.mujoco_tasks.Task)."""
+
+    state: np.ndarray
+    done: np.ndarray
+    inner: np.ndarray
+
+
+class TrueDynamics:
+    """MuJoCo through `mujoco.rollout` on `threads` threads (None: one a core); results do not depend on them.
+
+    Raises ConfigError for an environment without a record or with arguments its record does not know, and
+    MismatchError where env.versions names a mujoco on the other side of 3.5 than the one installed.
+    """
+
+    def __init__(
+        self, env: EnvSpec, *, threads: int | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise ConfigError(f"threads={threads}: must be at least 1, or null for one a core")
+        check_version(env)
+        made, arguments = make_simulator(env)
+        self.env, self.device = env, torch.device(device)
+        self.task: Task = task_for(env.id, made, arguments)
+        self.low, self.high = made.action_space.low, made.action_space.high
+        self.obs_dim, self.action_dim = made.observation_space.shape[0], len(self.low)
+        self.nq, self.state_dim = made.model.nq, made.model.nq + made.model.nv
+        if self.task.inside is None:
+            self._advance = Rollouts(made.model, made.frame_skip, threads)
+        else:
+            self._advance = Substeps(made.model, made.frame_skip, self.task.inside, threads)
+
+    def begin(self, obs: Tensor, sim_state: Tensor | None = None) -> Carry:
+        """At sim_state [S, B, D], or at the states that obs [S, B, O] shows, with the robot at x = 0.
+
+        Raises MismatchError for a sim_state of another width or of other observations than `obs`, and, without
+        one, if any observation does not show its state (see `reconstructable`).
+        """
+        shown = obs.detach().cpu().double().numpy()
+        if shown.shape[-1] != self.obs_dim:
+            raise MismatchError(
+                f"{self.env.id} has observations of {self.obs_dim} numbers, these have {shown.shape[-1]}"
+            )
+        state = self._restored(shown) if sim_state is None else self._checked(sim_state, shown)
+        flat = state.reshape(-1, self.state_dim)
+        inner = self._fresh(flat).reshape(*state.shape[:-1], -1)
+        return Carry(state, np.zeros(state.shape[:-1], dtype=bool), inner)
+
+    def step(
+        self, carry: Carry, obs: Tensor, action: Tensor, streams: Streams, *, members: bool = False
+    ) -> DynamicsStep:
+        """One environment step of every row that has not ended, from the carry: `obs` is not read.
+
+        A row that ended stays where it is: reward 0, terminal. A row whose action is not finite, or whose physics
+        broke down, is terminal with reward 0 and a next_obs of NaN, which tells a rollout that it is void.
+        members: one member that is the truth, of no deviation.
+        """
+        lead = carry.done.shape
+        flat = Carry(
+            carry.state.reshape(-1, self.state_dim),
+            carry.done.reshape(-1),
+            carry.inner.reshape(carry.done.size, -1),
+        )
+        after, reward, terminal = self._next(flat, self._native(action))
+        shown = self._tensor(self._observe(after), torch.float32, (*lead, self.obs_dim))
+        paid = self._tensor(reward, torch.float32, lead)
+        ended = self._tensor(terminal, torch.bool, lead)
+        after = Carry(
+            after.state.reshape(*lead, -1), after.done.reshape(lead), after.inner.reshape(*lead, -1)
+        )
+        prediction = truth_as_prediction(shown, paid) if members else None
+        return DynamicsStep(after, shown, paid, ended, prediction)
+
+    def sim_state(self, carry: Carry) -> Tensor:
+        """qpos then qvel, [S, B, D] float64."""
+        return self._tensor(carry.state, torch.float64, carry.state.shape)
+
+    def reconstructable(self, obs: Tensor) -> Tensor:
+        """[..., B] bool: which observations [..., B, O] show their whole state, so that `begin` needs no other."""
+        found = self.task.layout.complete(obs.detach().cpu().double().numpy())
+        return torch.from_numpy(np.asarray(found)).to(obs.device)
+
+    def simulate(
+        self, state: np.ndarray | Tensor, action: np.ndarray | Tensor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """next state [..., D], obs [..., O], reward and terminal [...] in float64 for states [..., D] as if set.
+
+        Rows whose physics broke down are NaN with reward 0, and terminal.
+        """
+        state = np.array(state.cpu() if isinstance(state, Tensor) else state, dtype=np.float64)
+        lead, flat = state.shape[:-1], state.reshape(-1, self.state_dim)
+        start = Carry(flat, np.zeros(len(flat), dtype=bool), self._fresh(flat))
+        after, reward, terminal = self._next(start, self._native(torch.as_tensor(action)))
+        shapes = (*lead, self.state_dim), (*lead, self.obs_dim), lead, lead
+        found = after.state, self._observe(after), reward, terminal
+        return tuple(np.reshape(x, shape) for x, shape in zip(found, shapes, strict=True))
+
+    def _next(self, carry: Carry, native: np.ndarray) -> tuple[Carry, np.ndarray, np.ndarray]:
+        """A flat carry one step on, reward and terminal [B]."""
+        sane = np.isfinite(native).all(-1)
+        live = ~carry.done & sane
+        rows = slice(None) if live.all() else np.flatnonzero(live)
+        before, control = self._moment(carry.state[rows], carry.inner[rows]), native[rows]
+        state, inner = self._advance(carry.state[rows], control)
+        paid, ended = self.task.judge(before, control, self._moment(state, inner))
+        lost = np.isnan(state).any(-1)
+        paid, ended = np.where(lost, 0.0, paid), ended | lost
+        if isinstance(rows, slice):
+            return Carry(state, ended, inner), paid, ended
+        after = Carry(carry.state.copy(), carry.done | ~sane, carry.inner.copy())
+        after.state[~carry.done & ~sane] = np.nan
+        reward = np.zeros(len(native))
+        after.state[rows], after.inner[rows], after.done[rows], reward[rows] = state, inner, ended, paid
+        return after, reward, after.done
+
+    def _observe(self, carry: Carry) -> np.ndarray:
+        """Observations [B, O] float64 of a flat carry."""
+        shown = self.task.layout.observe(carry.state)
+        if self.task.extra is None:
+            return shown
+        return np.concatenate([shown, self.task.extra(carry.inner)], axis=-1)
+
+    def _native(self, action: Tensor) -> np.ndarray:
+        """Actions [B, A] float32 on the environment's own scale."""
+        flat = action.detach().cpu().numpy().astype(np.float32, copy=False).reshape(-1, self.action_dim)
+        return to_native_scale(flat, self.low, self.high)
+
+    def _moment(self, state: np.ndarray, inner: np.ndarray) -> Moment:
+        return Moment(state[:, : self.nq], state[:, self.nq :], inner)
+
+    def _fresh(self, state: np.ndarray) -> np.ndarray:
+        return np.empty((len(state), 0)) if self.task.fresh is None else self.task.fresh(state)
+
+    def _tensor(self, x: np.ndarray, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+        """A tensor of its own on the device."""
+        return torch.from_numpy(x).to(self.device, dtype, copy=True).reshape(shape)
+
+    def _restored(self, shown: np.ndarray) -> np.ndarray:
+        """States that observations [S, B, O] show; MismatchError with a count if some show theirs in part."""
+        layout = self.task.layout
+        if bad := int((~layout.complete(shown)).sum()):
+            reason = (
+                "not finite"
+                if layout.clip is None
+                else f"velocities clipped at +-{layout.clip:g}, or not finite"
+            )
+            raise MismatchError(
+                f"{bad} of {shown[..., 0].size} starts cannot be reconstructed: {reason} in the observation of "
+                f"{self.env.id}; record infos/qpos and infos/qvel, or leave these starts out"
+            )
+        return layout.restore(shown)
+
+    def _checked(self, sim_state: Tensor, shown: np.ndarray) -> np.ndarray:
+        """sim_state as numpy; MismatchError unless it has the width of this simulator and shows `shown`."""
+        state = sim_state.detach().cpu().double().numpy()
+        if state.shape != (*shown.shape[:-1], self.state_dim):
+            raise MismatchError(
+                f"sim_state is shaped {state.shape}; {self.env.id} needs {(*shown.shape[:-1], self.state_dim)}, "
+                f"{self.nq} positions then {self.state_dim - self.nq} velocities"
+            )
+        layout = self.task.layout
+        # Both sides clipped: a learned model may predict what an observation could not show.
+        want = layout.observe(layout.restore(shown))
+        wrong = int((~np.isclose(layout.observe(state), want, rtol=TOLERANCE, atol=TOLERANCE).all(-1)).sum())
+        if wrong:
+            raise MismatchError(
+                f"sim_state is not the state of the observation in {wrong} of {shown[..., 0].size} rows of "
+                f"{self.env.id} (tolerance {TOLERANCE:g}): it was recorded at another time, or elsewhere"
+            )
+        return state
+
+
+def truth_as_prediction(next_obs: Tensor, reward: Tensor) -> Prediction:
+    """An ensemble of one certain member [S, 1, B, O + 1]: whatever measures uncertainty finds exactly none."""
+    mean = torch.cat([next_obs, reward.unsqueeze(-1)], dim=-1).unsqueeze(1)
+    elites = torch.zeros((len(reward), 1), dtype=torch.int64, device=reward.device)
+    return Prediction(mean, torch.zeros_like(mean), elites)
+
+
+def make_simulator(env: EnvSpec) -> tuple[MujocoEnv, Mapping[str, Any]]:
+    """The environment without wrappers, and the arguments it was made with. Raises ConfigError if it cannot be."""
+    if env.id not in TASKS:
+        raise ConfigError(f"{unknown_name('environment for true dynamics', env.id, TASKS)}; {RECIPE}")
+    try:
+        with warnings.catch_warnings():
+            # Data are bound to the version that recorded them: no advice to move on.
+            warnings.filterwarnings("ignore", r".*The environment \S+ is out of date", DeprecationWarning)
+            made = gymnasium.make(env.id, disable_env_checker=True, **env.kwargs)
+    except (TypeError, ValueError, OSError, ImportError, gymnasium.error.Error) as error:
+        raise ConfigError(f"environment {env.id} cannot be made with {dict(env.kwargs)}: {error}") from error
+    return made.unwrapped, made.spec.kwargs
+
+
+def check_version(env: EnvSpec) -> None:
+    """Raise MismatchError if `env` was recorded with a mujoco on the other side of 3.5."""
+    recorded, here = env.versions.get("mujoco"), mujoco.__version__
+    if recorded is not None and (_minor(recorded) < MARGINS) != (_minor(here) < MARGINS):
+        raise MismatchError(
+            f"{env.id} was recorded with mujoco {recorded} and this is mujoco {here}: 3.5 changed contact margins, "
+            "so the simulator here is not the recorded environment; install a mujoco of the same side"
+        )
+
+
+def _minor(version: str) -> tuple[int, int]:
+    numbers = [*re.findall(r"\d+", version), "0", "0"]
+    return int(numbers[0]), int(numbers[1])
