@@ -147,7 +147,7 @@ class Ensemble(nn.Module):
         if prediction is None:
             mean, std = self._sampled_members(obs, action, member)
         else:
-            mean, std = (_pick(x, member) for x in prediction[:2])
+            mean, std = (pick_member(x, member) for x in prediction[:2])
         sample = mean + std * noise
         next_obs, reward = sample[..., :-1], sample[..., -1]
         lost = ~sample.isfinite().all(-1)
@@ -211,6 +211,6 @@ class Ensemble(nn.Module):
         return x.reshape(self.members, num_seeds, -1, x.shape[-1]).transpose(0, 1)
 
 
-def _pick(x: Tensor, member: Tensor) -> Tensor:
+def pick_member(x: Tensor, member: Tensor) -> Tensor:
     """x [S, E, B, D] at member [S, B] -> [S, B, D]."""
     return x.gather(1, member[:, None, :, None].expand(-1, 1, -1, x.shape[-1])).squeeze(1)

@@ -31,6 +31,18 @@ def parameter_groups(ensemble: Ensemble) -> list[dict[str, Any]]:
     return [*groups, {"params": rest, "weight_decay": 0.0}]
 
 
+def member_loss(
+    ensemble: Ensemble, inputs: Tensor, targets: Tensor, logvar_coef: float
+) -> tuple[Tensor, Tensor]:
+    """What a member is fitted by, and the NLL in it, each [S_d, E]; weight decay is the optimiser's part.
+
+    inputs [S_d, E, B, O + A], targets [S_d, E, B, O + 1]: rows of each member's own.
+    """
+    mean, logvar = ensemble(inputs)
+    nll = gaussian_nll(mean, logvar, targets)
+    return nll + logvar_coef * bound_width(ensemble.logvar_min, ensemble.logvar_max), nll
+
+
 class Epochs:
     """The training loop's state: optimiser, bootstraps [S_d, E, n] and the stream of orders."""
 
@@ -74,12 +86,9 @@ class Epochs:
     def _step(self, positions: Tensor) -> Tensor:
         """One optimiser step on bootstrap positions [S_d, b]; returns the NLL [S_d, E]."""
         rows = self.bootstrap.gather(2, positions.unsqueeze(1).expand(-1, self.ensemble.members, -1))
-        mean, logvar = self.ensemble(self.inputs[rows])
-        nll = gaussian_nll(mean, logvar, self.targets[rows])
-        width = bound_width(self.ensemble.logvar_min, self.ensemble.logvar_max)
-        loss = (nll + self.logvar_coef * width).sum()
+        loss, nll = member_loss(self.ensemble, self.inputs[rows], self.targets[rows], self.logvar_coef)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.sum().backward()
         self.optimiser.step()
         self.steps += 1
         return nll.detach()

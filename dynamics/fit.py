@@ -111,7 +111,7 @@ def fit(
 
 
 def regression_pairs(ensemble: Ensemble, transitions: Transitions) -> tuple[Tensor, Tensor]:
-    """Inputs (obs, action) [N, O + A] and targets (next_obs - obs, reward) [N, O + 1] on the ensemble's device.
+    """Inputs (obs, action) [N, O + A] and targets (next_obs - obs, reward) [N, O + 1], of the ensemble's kind.
 
     Raises MismatchError for other dims or rows that are not flat, DataError naming the first row that is
     not finite.
@@ -122,9 +122,9 @@ def regression_pairs(ensemble: Ensemble, transitions: Transitions) -> tuple[Tens
             f"model takes flat rows of obs {ensemble.obs_dim} and action {ensemble.action_dim}, "
             f"got obs {tuple(transitions.obs.shape)} and action {tuple(transitions.action.shape)}"
         )
-    t = transitions.to(ensemble.elites.device)
-    inputs = torch.cat([t.obs, t.action], dim=-1).float()
-    targets = torch.cat([t.next_obs - t.obs, t.reward.unsqueeze(-1)], dim=-1).float()
+    t, dtype = transitions.to(ensemble.elites.device), ensemble.logvar_min.dtype
+    inputs = torch.cat([t.obs, t.action], dim=-1).to(dtype)
+    targets = torch.cat([t.next_obs - t.obs, t.reward.unsqueeze(-1)], dim=-1).to(dtype)
     bad = ~(inputs.isfinite().all(-1) & targets.isfinite().all(-1))
     if bad.any():
         raise DataError(f"transition {int(bad.nonzero()[0])} holds a value that is NaN or infinite")
