@@ -8,10 +8,15 @@ from mbrl.dynamics.cache import fit_cached
 from mbrl.dynamics.ensemble import Ensemble
 from mbrl.dynamics.fit import FitReport, fit
 from mbrl.dynamics.learned_termination import LearnedTermination, fit_termination
+from mbrl.dynamics.simple_world import SimpleWorld
 from mbrl.dynamics.termination import never, termination_for
 from mbrl.dynamics.true_dynamics import TrueDynamics
 
-DYNAMICS: dict[str, Callable[..., Dynamics]] = {"ensemble": Ensemble, "mujoco": TrueDynamics}
+DYNAMICS: dict[str, Callable[..., Dynamics]] = {
+    "ensemble": Ensemble,
+    "mujoco": TrueDynamics,
+    "simple": SimpleWorld,
+}
 """Every dynamics by the name a configuration gives it; each listed one is run through the test suite."""
 
 __all__ = [
@@ -19,6 +24,7 @@ __all__ = [
     "Ensemble",
     "FitReport",
     "LearnedTermination",
+    "SimpleWorld",
     "TrueDynamics",
     "fit",
     "fit_cached",

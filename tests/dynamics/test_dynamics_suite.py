@@ -51,9 +51,14 @@ def hopper_states(draws):
     return sim_state[..., 1:].float(), sim_state
 
 
+def simple(seeds, device="cpu"):
+    return DYNAMICS["simple"]("sines_6", device=device)
+
+
 CASES = {
     "ensemble": Case(ensemble, save=save_model, load=load_model),
     "mujoco": Case(mujoco, obs_dim=11, action_dim=3, states=hopper_states),
+    "simple": Case(simple, obs_dim=2),
 }
 CUDA = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
