@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from mbrl.conf import compose
+from mbrl.core.checkpoint import flatten, load_tree
 from mbrl.core.errors import ConfigError
+from mbrl.core.log import read_metrics
 from mbrl.core.seeds import Streams
 from mbrl.core.types import DynamicsStep
+from mbrl.run.build import train_from_config
 from mbrl.run.build.bias import BiasProbe
 from tests.fakes import Towards, Walk, random_transitions
 
@@ -132,3 +135,18 @@ def test_an_agent_without_critics_is_refused():
         compose(["agent=bc", "train.bias_states=4"])
     with pytest.raises(ConfigError, match="train.bias_horizon must be at least 1, got 0"):
         compose(["train.bias_horizon=0"])
+
+
+def test_measuring_changes_nothing_that_is_learned(tmp_path):
+    found = {}
+    for states in (0, 3):
+        common = [f"dynamics.cache={tmp_path}/cache", "device=cpu", "preset=debug", "train.updates=2"]
+        options = [f"out={tmp_path}/{states}", f"train.bias_states={states}", "train.bias_horizon=4"]
+        folder = train_from_config(compose([*common, *options]))
+        found[states] = flatten(load_tree(folder / "checkpoint")[0]), read_metrics(folder / "metrics.jsonl")
+    plain, measured = found[0][0], found[3][0]
+    assert plain.keys() == measured.keys()
+    assert all(torch.equal(plain[k], measured[k]) for k in plain)
+    names = {name for row in found[3][1] for name in row if name.startswith("bias/")}
+    assert names == {f"bias/{n}_depth_{d}" for n in ("q", "mc_value", "overestimate") for d in (0, 2)}
+    assert not any(name.startswith("bias/") for row in found[0][1] for name in row)

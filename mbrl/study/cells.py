@@ -1,0 +1,146 @@
+"""The cells of a study: their settings, their full configurations, and where each one lives."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mbrl.conf import Config, compose
+from mbrl.conf.compose import parse
+from mbrl.conf.studies import ANY, Axes, axes_of, load_study, overrides_for
+from mbrl.core.errors import ConfigError, unknown_name
+from mbrl.study.request import CHOOSE, Request, prefixed, text
+
+Settings = dict[str, str | int | float]
+ELSEWHERE = ("out", "resume", "overwrite", "device", "train.progress", "dynamics.cache")
+"""What does not change what a cell comes to: it leaves the digest as it is."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study. settings: its value on every axis, numbers as numbers."""
+
+    settings: Settings
+    config: Config
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.config.out)
+
+    @property
+    def name(self) -> str:
+        """The settings, for people."""
+        return " ".join(f"{axis}={value}" for axis, value in self.settings.items())
+
+
+def plan(request: Request) -> list[Cell]:
+    """Every cell that the request asks for, each with a configuration that has been checked in full.
+
+    Raises ConfigError, naming the cell, for options that do not fit it, for an option that the study itself
+    varies, and where no cell is left.
+    """
+    study = load_study(request.study)
+    axes, scale = axes_of(study, request.scale), study.scales[request.scale]
+    cells = {}
+    for values in choose(scale.cells, request.only or {}, axes):
+        settings = {axis: number(value) for axis, value in values.items()}
+        varied = overrides_for(axes, values)
+        _check_free(request.overrides, varied)
+        config = _composed([*study.overrides, *scale.overrides, *varied, *request.overrides], settings)
+        digest = digest_of(config)
+        place = folder_for(request.out, settings, digest)
+        cells[digest] = Cell(settings, replace(config, out=str(place)))
+    return list(cells.values())
+
+
+def choose(
+    grids: Sequence[Mapping[str, Sequence[Any]]], only: Mapping[str, Sequence[str]], axes: Axes
+) -> list[dict[str, str]]:
+    """The settings {axis: value} of every cell of the grids, in order, each once.
+
+    only: values of an axis to keep; on an axis that takes any value, the values to run in place of the grid's.
+    Raises ConfigError for a value that no grid has.
+    """
+    for axis, values in only.items():
+        known = {text(v) for grid in grids for v in grid.get(axis, ())}
+        if not known:
+            wanted = {name for grid in grids for name in grid}
+            raise ConfigError(unknown_name("axis", f"{CHOOSE}{axis}", prefixed(wanted)))
+        for value in values:
+            if value not in known and ANY not in axes[axis]:
+                raise ConfigError(unknown_name(f"{CHOOSE}{axis} at this scale", value, known))
+    cells = []
+    for grid in grids:
+        lists = [_kept(list(map(text, values)), only.get(a), ANY in axes[a]) for a, values in grid.items()]
+        cells += [dict(zip(grid, values, strict=True)) for values in itertools.product(*lists)]
+    if not cells:
+        raise ConfigError(
+            f"no cell has all of {', '.join(f'{CHOOSE}{a}={list(v)}' for a, v in only.items())}"
+        )
+    return [cell for i, cell in enumerate(cells) if cell not in cells[:i]]
+
+
+def _kept(values: list[str], only: Sequence[str] | None, is_open: bool) -> list[str]:
+    """A grid's values on one axis, as far as the request wants them."""
+    if only is None:
+        return values
+    return list(only) if is_open else [v for v in values if v in only]
+
+
+def digest_of(config: Config) -> str:
+    """Eight hex digits that stand for everything that decides what the run comes to."""
+    kept = _flat(asdict(config))
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def folder_for(out: Path, settings: Settings, digest: str) -> Path:
+    """<out>/cells/<values>-<digest>, or the folder another study in `out` gave the same configuration."""
+    same = sorted((out / "cells").glob(f"*-{digest}"))
+    words = re.sub(r"[^\w.-]+", "-", "-".join(map(str, settings.values())))
+    return same[0] if same else out / "cells" / f"{words[:80]}-{digest}"
+
+
+def number(value: str) -> str | int | float:
+    """A number where the text is one."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _composed(overrides: list[str], settings: Settings) -> Config:
+    """The configuration of a cell. Raises ConfigError as `compose` does, with the cell's name."""
+    try:
+        return compose(overrides)
+    except ConfigError as error:
+        name = " ".join(f"{axis}={value}" for axis, value in settings.items())
+        raise ConfigError(f"{error} (in the cell {name})") from error
+
+
+def _check_free(own: Sequence[str], varied: Sequence[str]) -> None:
+    """Raise ConfigError if the request sets what the study varies: every cell would be the same."""
+    taken = {override.key_or_group for override in parse(varied)}
+    for override in parse(own):
+        if override.key_or_group in taken:
+            raise ConfigError(
+                f"{override.input_line}: this is what the study varies; choose cells with {CHOOSE}<axis>=[...]"
+            )
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted key: value}, without what ELSEWHERE names."""
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{key}.")
+        elif key not in ELSEWHERE:
+            flat[key] = value
+    return flat

@@ -1,0 +1,114 @@
+"""Small multiples for studies: seeds as thin lines or dots, their mean as a thick one."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")  # No display is needed, or assumed.
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mbrl.study.outputs import Row
+
+Seeds = np.ndarray
+"""Values [S] float64, NaN where a seed has none."""
+BEHAVIOUR = "#b04a2f"
+RETURN = "return in the real environment"
+OVERESTIMATE = "overestimate: min Q − true return"
+
+
+def column(row: Row, name: str) -> Seeds:
+    """A row's values of one figure, [S]; all NaN where it was not measured."""
+    values = row.get(name) or [None] * len(row["seeds"])
+    return np.array([np.nan if v is None else v for v in values], dtype=float)
+
+
+def colours(names: Sequence[str]) -> dict[str, tuple]:
+    """A colour a name, the same in every panel of a picture."""
+    palette = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
+    return {name: palette(i % palette.N) for i, name in enumerate(names)}
+
+
+def distinct(rows: Iterable[Row], axis: str) -> list:
+    """The values of an axis, in the order of the rows."""
+    return list(dict.fromkeys(row[axis] for row in rows))
+
+
+def lines(axis: Axes, rows: Sequence[Row], x: str, y: str, *, colour: tuple, label: str) -> None:
+    """y against the setting x: every seed thin, the mean of those that have a value thick."""
+    rows = sorted(rows, key=lambda row: row[x])
+    places = [row[x] for row in rows]
+    values = np.array([column(row, y) for row in rows])
+    axis.plot(places, values, color=colour, linewidth=0.7, alpha=0.45)
+    axis.plot(places, mean(values, -1), "o-", color=colour, linewidth=1.8, markersize=3.5, label=label)
+
+
+def dots(axis: Axes, place: float, values: Seeds, *, colour: tuple, label: str | None = None) -> None:
+    """Seeds of one cell side by side at height `place`: a dot each, and a bar at their mean."""
+    axis.plot(values, np.full(len(values), place), "o", color=colour, markersize=3.5, alpha=0.55)
+    average = mean(values[None], -1)
+    axis.plot(average, [place], "|", color=colour, markersize=13, markeredgewidth=2.2, label=label)
+
+
+def curves(axis: Axes, row: Row, name: str, *, colour: tuple, label: str) -> None:
+    """A row's curves [S][T] against row["at_update"]: every seed thin, their mean thick."""
+    if row.get(name) is None:
+        return
+    values = np.array([[np.nan if v is None else v for v in curve] for curve in row[name]], dtype=float)
+    axis.plot(row["at_update"], values.T, color=colour, linewidth=0.7, alpha=0.45)
+    axis.plot(row["at_update"], mean(values, 0), color=colour, linewidth=1.8, label=label)
+
+
+def mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean over finite entries; NaN where there are none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis)
+    total = np.where(finite, values, 0.0).sum(axis)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def behaviour(axis: Axes, rows: Sequence[Row], *, upright: bool = False) -> None:
+    """A dashed line at the data's mean return."""
+    known = {row["behaviour_return"] for row in rows if row.get("behaviour_return") is not None}
+    for value in known:
+        draw = axis.axvline if upright else axis.axhline
+        draw(value, color=BEHAVIOUR, linestyle="--", linewidth=1, label="behaviour's mean")
+
+
+def signed_log(axis: Axes, *, upright: bool = False) -> None:
+    """A scale that is linear near 0 and logarithmic beyond 10, for figures that may grow without bound."""
+    (axis.set_xscale if upright else axis.set_yscale)("symlog", linthresh=10)
+    (axis.axvline if upright else axis.axhline)(0, color="0.6", linewidth=0.8)
+
+
+def panels(rows: int, columns: int, *, width: float = 4.4, height: float = 3.3) -> tuple[Figure, np.ndarray]:
+    """A grid of axes [rows, columns]."""
+    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+
+
+def finish(figure: Figure, path: Path, title: str) -> None:
+    """Legends where there is something to name, a title, and the file."""
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        named = dict(zip(labels, handles, strict=True))
+        if named:
+            axis.legend(named.values(), named.keys(), fontsize=7, framealpha=0.7)
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def caption(rows: Sequence[Row], what: str) -> str:
+    """A title that says what is shown, on which data, with how many seeds, and what is missing."""
+    data = ", ".join(str(name) for name in distinct(rows, "dataset") if name is not None)
+    seeds = sorted({len(row["seeds"]) for row in rows})
+    ended = [row for row in rows if row["status"] != "finished"]
+    missing = f"; {len(ended)} of {len(rows)} cells diverged or failed" if ended else ""
+    return f"{what}\n{data or 'no data'}, {'/'.join(map(str, seeds))} seeds a cell{missing}"
+
+
+Draw = Callable[[Sequence[Row], Path], None]

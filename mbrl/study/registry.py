@@ -1,0 +1,33 @@
+"""Every study by name. Its cells and scales are in mbrl/conf/study/<name>.yaml."""
+
+from typing import Protocol
+
+from mbrl.study.outputs import Row
+from mbrl.study.pictures import against, draw_collapse, draw_ensemble, draw_methods
+from mbrl.study.request import Request
+from mbrl.study.runner import Study
+from mbrl.study.values import curve_values, reach_values
+
+
+class Runnable(Protocol):
+    """What scripts/study.py starts."""
+
+    def run(self, request: Request) -> list[Row]:
+        """Run what is not finished yet, write rows and picture, and return the rows."""
+
+
+STUDIES: dict[str, Runnable] = {
+    "collapse": Study([curve_values], draw_collapse),
+    "ensemble": Study([reach_values, curve_values], draw_ensemble),
+    "model_quality": Study(
+        [reach_values],
+        against(
+            "weight", "method", "Return against the model's quality", "w: -1 untrained, 0 learned, 1 true"
+        ),
+    ),
+    "rollout_length": Study(
+        [reach_values],
+        against("horizon", "method", "Rollout length", "rollout length k", columns="dynamics"),
+    ),
+    "true_dynamics": Study([reach_values, curve_values], draw_methods),
+}

@@ -1,0 +1,146 @@
+"""Runs the cells of a study, one after the other, and picks up where an earlier start left off."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+from mbrl.core.device import pick_device
+from mbrl.core.errors import MbrlError
+from mbrl.run.build import dataset_from_config, train_from_config
+from mbrl.run.build.model import true_dynamics
+from mbrl.study.cells import Cell, plan
+from mbrl.study.outputs import Row, write_command, write_rows
+from mbrl.study.request import Request
+from mbrl.study.values import Values, final_values, read_result
+
+ENDED = ("finished", "diverged")
+"""States of a run in which there is nothing left to do."""
+SIMULATED = ("mujoco", "interpolated")
+"""Dynamics that need the environment's simulator."""
+
+Measure = Callable[[Path, Sequence[int]], Values]
+"""(run folder, seeds) -> values to add to the cell's row."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is particular to one study of training runs: what it reads off finished cells, and its picture."""
+
+    measures: Sequence[Measure]
+    draw: Callable[[Sequence[Row], Path], None]
+
+    def run(self, request: Request) -> list[Row]:
+        """All cells, then the picture. Rows, one a cell, are on disk as soon as their cell has ended.
+
+        A cell that diverges, or fails otherwise, is recorded with its diagnosis, and the others go on. Raises
+        ConfigError before any work where a cell cannot be configured, its data cannot be read or its simulator is
+        not known; KeyboardInterrupt when stopped; and at the end, if cells failed for another reason than
+        divergence, the error of the first of them (the same command tries them again).
+        """
+        cells = plan(request)
+        check(cells)
+        write_command(request)
+        rows: list[Row] = []
+        failures: list[tuple[Cell, MbrlError]] = []
+        clock = Clock(len(cells))
+        for cell in cells:
+            clock.announce(cell)
+            failure = clock.timed(lambda c=cell: attempt(c))
+            row, failure = self._row(request, cell, failure)
+            rows.append(row)
+            failures += [(cell, failure)] if failure else []
+            path = write_rows(request, rows)
+            clock.report(row)
+        self.draw(rows, path.with_suffix(".png"))
+        print(f"{path}, picture {path.with_suffix('.png')}")
+        if failures:
+            cell, error = failures[0]
+            raise type(error)(f"{len(failures)} of {len(cells)} cells failed, {cell.name} with: {error}")
+        return rows
+
+    def _row(self, request: Request, cell: Cell, failure: MbrlError | None) -> tuple[Row, MbrlError | None]:
+        """Settings, seeds and values of a cell that has ended, and what went wrong other than divergence."""
+        row: Row = {**cell.settings, "seeds": list(cell.config.seeds)}
+        row |= final_values(cell.folder, cell.config.seeds)
+        row["dataset"] = row["dataset"] or cell.config.dataset.source
+        row["run"] = str(cell.folder.relative_to(request.out))
+        try:
+            for measure in self.measures if row["status"] in ENDED else ():
+                row |= measure(cell.folder, cell.config.seeds)
+        except MbrlError as error:
+            failure = error
+        if row["status"] == "diverged":
+            return row, None
+        if failure is not None:
+            row |= {"status": "failed", "diagnosis": str(failure)}
+        return row, failure
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Load every dataset, and make every simulator, that the cells need; raises what that raises."""
+    for config in {str(cell.config.dataset): cell.config for cell in cells}.values():
+        mine = [c.config for c in cells if c.config.dataset == config.dataset]
+        with redirect_stdout(StringIO()):
+            dataset = dataset_from_config(config)
+        if any(c.train.bias_states or c.edge.name == "oracle" or c.dynamics.name in SIMULATED for c in mine):
+            true_dynamics(dataset, pick_device(config.device))
+
+
+def attempt(cell: Cell) -> MbrlError | None:
+    """Train a cell to its end, from its checkpoint if it has one; the error that ended it otherwise, if any.
+
+    Raises KeyboardInterrupt if the run was stopped.
+    """
+    done = read_result(cell.folder)
+    if done is not None and done["status"] in ENDED:
+        return None
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (cell.folder / "log.txt").open("a") as log, redirect_stdout(log):
+            train_from_config(replace(cell.config, resume=True, overwrite=False))
+    except MbrlError as error:
+        return error
+    if read_result(cell.folder)["status"] == "interrupted":
+        raise KeyboardInterrupt
+    return None
+
+
+class Clock:
+    """Says which cell is under way, how it ended, and how long the rest will take."""
+
+    def __init__(self, cells: int) -> None:
+        self.cells, self.begun, self.seconds = cells, 0, []
+
+    def announce(self, cell: Cell) -> None:
+        """One line before a cell, with the time left going by the cells that were run so far."""
+        self.begun += 1
+        left = ""
+        if self.seconds:
+            mean = sum(self.seconds) / len(self.seconds)
+            left = f", about {duration(mean * (self.cells - self.begun + 1))} left"
+        print(f"cell {self.begun} of {self.cells}: {cell.name}{left}", flush=True)
+
+    def timed(self, work: Callable[[], MbrlError | None]) -> MbrlError | None:
+        """Do the work, and remember how long it took unless it was done before."""
+        began = time.perf_counter()
+        outcome = work()
+        spent = time.perf_counter() - began
+        if spent > 0.1:
+            self.seconds.append(spent)
+        return outcome
+
+    def report(self, row: Row) -> None:
+        """One line after a cell."""
+        returns = " ".join("-" if r is None else f"{r:.0f}" for r in row.get("return_last") or [])
+        note = f": {row['diagnosis']}" if row.get("diagnosis") else ""
+        print(f"  {row['status']}, last returns {returns or '-'}{note}", flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads well."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
