@@ -31,8 +31,6 @@ def inconsistency(values: Tensor) -> Tensor:
     K - 1, as in the official code, which is not defined for one member: that agrees with itself, and u is 0.
     """
     mean = values.mean(dim=-2)
-    # Equal members must give exactly 0, and the mean of equal numbers may be off by a rounding.
-    mean = mean - mean[..., :1, :]
     return mean.std(dim=-2, correction=min(1, mean.shape[-2] - 1))
 
 
@@ -104,7 +102,7 @@ class MOBILE(SAC):
         flat = next_obs.flatten(1, 3)
         action, _ = self.actor.sample(flat, action_noise.flatten(1, 3))
         values = self.targets(flat, action).amin(dim=-2).view(seeds, members, self.samples, rows)
-        # A matrix product may round a row by its place among others, which is no disagreement either.
+        # A matrix product may round a row by its place among others, which is no disagreement of members.
         same = (next_obs == next_obs[:, :1]).all(dim=-1).all(dim=2).all(dim=1)
         return torch.where(same, 0.0, inconsistency(values))
 

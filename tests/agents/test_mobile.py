@@ -242,6 +242,15 @@ def test_a_perfect_model_costs_exactly_nothing(model, rows):
     assert (u == 0).all()
 
 
+def test_rounding_by_place_is_no_disagreement(monkeypatch):
+    """As a device may do it that multiplies the edge of a matrix by another kernel than its middle."""
+    agent = MOBILE(3, 2, seeds=(0, 1), hidden=(8,), model=PERFECT["members that agree"])
+    exact = agent.targets.forward
+    place = 1e-7 * torch.arange(4 * 10 * 6)
+    monkeypatch.setattr(agent.targets, "forward", lambda obs, action: exact(obs, action) + place)
+    assert (agent.uncertainty(mixed(2, 6), streams((0, 1))) == 0).all()
+
+
 def test_with_a_perfect_model_it_is_sac_bit_for_bit():
     agent, base = agent_and_base(PERFECT["members that agree"], beta=10.0)
     assert same_after_one_update(agent, base, mixed(2, 20))
