@@ -1,6 +1,8 @@
 """The dynamics of a configuration: loaded, found in the cache, or fitted."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +19,7 @@ from mbrl.dynamics import (
     never,
     termination_for,
 )
+from mbrl.dynamics.cache import cache_key
 from mbrl.dynamics.fit import OnEpoch
 from mbrl.run.build.targets import import_target
 
@@ -72,26 +75,43 @@ def _ensemble(
         dims = {"obs_dim": dataset.obs_dim, "action_dim": dataset.action_dim}
         check = {"env": dataset.env, "dataset_sha256": dataset.sha256, **dims}
         return load_model(conf.path, termination=termination, device=device, **check)
-    sizes = keywords(conf, without=(*FIT_OPTIONS, *ELSEWHERE))
-    options = {name: getattr(conf, name) for name in FIT_OPTIONS}
-
-    def make() -> Ensemble:
-        dims = dataset.obs_dim, dataset.action_dim
-        return Ensemble(*dims, seeds=seeds, termination=termination, device=device, **sizes)
-
     model, report = fit_cached(
         conf.cache,
-        make,
+        lambda: _unfitted(config, dataset, device, termination),
         dataset.with_successor(),
         dataset_id=dataset.id,
         dataset_sha256=dataset.sha256,
         env=dataset.env,
         progress=config.train.progress,
         on_epoch=on_epoch,
-        **options,
+        **_fit_options(conf),
     )
     print(report.summary())
     return model
+
+
+def fit_is_due(config: Config, dataset: OfflineDataset) -> bool:
+    """Whether `dynamics_from_config` would fit an ensemble rather than load or find one, which takes minutes."""
+    conf = config.dynamics
+    if not isinstance(conf, EnsembleConf) or conf.path:
+        return False
+    model, rows = _unfitted(config, dataset, torch.device("cpu"), never), dataset.with_successor()
+    identity = {"dataset_sha256": dataset.sha256, "env": dataset.env, "options": _fit_options(conf)}
+    return not (Path(conf.cache) / f"ensemble-{cache_key(model, rows, **identity)}").is_dir()
+
+
+def _unfitted(
+    config: Config, dataset: OfflineDataset, device: torch.device, termination: Termination
+) -> Ensemble:
+    conf: EnsembleConf = config.dynamics
+    seeds = tuple(config.seeds) if conf.per_seed else (0,)
+    sizes = keywords(conf, without=(*FIT_OPTIONS, *ELSEWHERE))
+    dims = dataset.obs_dim, dataset.action_dim
+    return Ensemble(*dims, seeds=seeds, termination=termination, device=device, **sizes)
+
+
+def _fit_options(conf: EnsembleConf) -> dict[str, Any]:
+    return {name: getattr(conf, name) for name in FIT_OPTIONS}
 
 
 def _termination(
