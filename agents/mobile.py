@@ -96,6 +96,8 @@ class MOBILE(SAC):
         """
         mean, std = self._elites(batch, streams)
         seeds, members, rows, _ = mean.shape
+        if members == 1:  # true dynamics, for one: nothing to compare, and nothing to compute
+            return torch.zeros_like(batch.reward)
         noise = streams.randn(members, self.samples, rows, self.obs_dim)
         next_obs = mean.unsqueeze(2) + std.unsqueeze(2) * noise
         action_noise = streams.randn(1, self.samples, rows, self.action_dim).expand(-1, members, -1, -1, -1)

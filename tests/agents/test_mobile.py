@@ -257,6 +257,23 @@ def test_with_a_perfect_model_it_is_sac_bit_for_bit():
     assert agent.update(mixed(2, 20), streams((0, 1)))["critic/uncertainty"].tolist() == [0.0, 0.0]
 
 
+class Stateful(Walk):
+    """A model that needs the simulator's state to begin, as true dynamics do."""
+
+    def begin(self, obs, sim_state=None):
+        assert torch.equal(sim_state[..., :3].float(), obs)
+        return 0
+
+
+def test_a_model_that_is_stepped_is_given_the_states_of_the_rows():
+    batch = mixed(2, 5)
+    batch = Transitions(**{**vars(batch), "sim_state": torch.cat([batch.obs, batch.obs], -1).double()})
+    u = MOBILE(3, 2, seeds=(0, 1), hidden=(8,), model=Stateful(disagreement=1.0)).uncertainty(
+        batch, streams((0, 1))
+    )
+    assert (u > 0).all()
+
+
 def test_a_model_without_predict_is_stepped():
     model = Walk(disagreement=0.5)
     agent = linear(MOBILE(3, 2, hidden=(), model=model), [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
