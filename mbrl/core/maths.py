@@ -48,3 +48,9 @@ def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tenso
     # (u - mean) / std is the noise itself: no division, no cancellation.
     log_prob = -0.5 * noise.square() - log_std - HALF_LOG_2PI - tanh_log_det(u)
     return torch.tanh(u), log_prob.sum(-1)
+
+
+def squashed_log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Log-probability [...] of action [..., A], inside (-1, 1), where `squashed_sample` draws it."""
+    u = torch.atanh(action)
+    return (gaussian_log_prob(u, mean, log_std) - tanh_log_det(u)).sum(-1)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from mbrl.core.maths import gaussian_log_prob, polyak_, soft_clamp, squashed_sample, tanh_log_det
+from mbrl.core.maths import (
+    gaussian_log_prob,
+    polyak_,
+    soft_clamp,
+    squashed_log_prob,
+    squashed_sample,
+    tanh_log_det,
+)
 
 
 def test_polyak_moves_by_tau():
@@ -91,6 +98,13 @@ def test_squashed_density_integrates_to_one():
     noise = (u - mean) / log_std.exp()
     action, log_prob = squashed_sample(mean.expand(len(u), 1), log_std.expand(len(u), 1), noise.unsqueeze(-1))
     assert torch.trapezoid(log_prob.exp(), action.squeeze(-1)).item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_actions_log_prob_is_that_of_its_sample():
+    g = torch.Generator().manual_seed(0)
+    mean, log_std, noise = (torch.randn(3, 5, 2, generator=g, dtype=torch.float64) for _ in range(3))
+    action, expected = squashed_sample(mean, log_std, noise)
+    assert torch.allclose(squashed_log_prob(action, mean, log_std), expected)
 
 
 def test_soft_clamp_by_hand():

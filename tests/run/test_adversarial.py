@@ -1,4 +1,4 @@
-"""The adversarial source: when its model phase comes, what a run logs of it, and that parts of a run are one run."""
+"""The adversarial source: when its model phase comes, what a run logs of it, and that parts of a run are one."""
 
 import pytest
 import torch
