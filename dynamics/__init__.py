@@ -7,6 +7,7 @@ from mbrl.dynamics.artefact import load_model, save_model
 from mbrl.dynamics.cache import fit_cached
 from mbrl.dynamics.ensemble import Ensemble
 from mbrl.dynamics.fit import FitReport, fit
+from mbrl.dynamics.interpolated import Interpolated
 from mbrl.dynamics.learned_termination import LearnedTermination, fit_termination
 from mbrl.dynamics.simple_world import SimpleWorld
 from mbrl.dynamics.termination import never, termination_for
@@ -14,6 +15,7 @@ from mbrl.dynamics.true_dynamics import TrueDynamics
 
 DYNAMICS: dict[str, Callable[..., Dynamics]] = {
     "ensemble": Ensemble,
+    "interpolated": Interpolated,
     "mujoco": TrueDynamics,
     "simple": SimpleWorld,
 }
@@ -23,6 +25,7 @@ __all__ = [
     "DYNAMICS",
     "Ensemble",
     "FitReport",
+    "Interpolated",
     "LearnedTermination",
     "SimpleWorld",
     "TrueDynamics",

@@ -49,26 +49,26 @@ class Rollouts:
 
     def __call__(self, state: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The next state [B, D] and an empty [B, 0] for state [B, D] float64 under control [B, A]."""
-        if len(state) == 0:
+        rows = len(state)
+        if rows == 0:
             return state.copy(), np.empty((0, 0))
-        if len(state) != len(self.models):
-            self._allocate(len(state))
-        self.start[:, 1:] = state
-        self.control[:] = control[:, None]
+        if rows > len(self.models):
+            self._allocate(rows)
+        self.start[:rows, 1:] = state
+        self.control[:rows] = control[:, None]
         with quiet():
             self.pool.rollout(
-                self.models,
+                self.models[:rows],
                 self.data,
-                self.start,
-                self.control,
+                self.start[:rows],
+                self.control[:rows],
                 skip_checks=True,
                 nstep=self.frame_skip,
-                state=self.states,
-                sensordata=self.sensors,
+                state=self.states[:rows],
+                sensordata=self.sensors[:rows],
             )
-        last = self.states[:, -1]
-        after = last[:, 1:].copy()
-        return _lost_as_nan(after, last[:, 0], self.end), np.empty((len(after), 0))
+        last = self.states[:rows, -1]
+        return _lost_as_nan(last[:, 1:].copy(), last[:, 0], self.end), np.empty((rows, 0))
 
 
 class Substeps:

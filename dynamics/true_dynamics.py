@@ -25,7 +25,8 @@ from mbrl.core.types import DynamicsStep, EnvSpec, Prediction
 from mbrl.datasets.actions import to_native_scale
 from mbrl.datasets.simulator import TOLERANCE
 from mbrl.dynamics.mujoco_batch import Rollouts, Substeps
-from mbrl.dynamics.mujoco_tasks import RECIPE, TASKS, Moment, Task, task_for
+from mbrl.dynamics.mujoco_rewards import Moment
+from mbrl.dynamics.mujoco_tasks import RECIPE, TASKS, Task, task_for
 
 MARGINS = (3, 5)
 """The mujoco version that changed contact margins: Hopper and Ant move differently on its two sides."""
@@ -91,12 +92,7 @@ class TrueDynamics:
         members: one member that is the truth, of no deviation.
         """
         lead = carry.done.shape
-        flat = Carry(
-            carry.state.reshape(-1, self.state_dim),
-            carry.done.reshape(-1),
-            carry.inner.reshape(carry.done.size, -1),
-        )
-        after, reward, terminal = self._next(flat, self._native(action))
+        after, reward, terminal = self._next(self._flat(carry), self._native(action))
         shown = self._tensor(self._observe(after), torch.float32, (*lead, self.obs_dim))
         paid = self._tensor(reward, torch.float32, lead)
         ended = self._tensor(terminal, torch.bool, lead)
@@ -109,6 +105,24 @@ class TrueDynamics:
     def sim_state(self, carry: Carry) -> Tensor:
         """qpos then qvel, [S, B, D] float64."""
         return self._tensor(carry.state, torch.float64, carry.state.shape)
+
+    def moved(self, carry: Carry, next_obs: Tensor) -> Carry:
+        """The carry with its states moved to what next_obs [S, B, O] shows; what it does not show stays.
+
+        Where next_obs is the carry's own observation nothing moves, to the last bit. Which rows are done stays.
+        """
+        lead, flat = carry.done.shape, self._flat(carry)
+        wanted = next_obs.detach().cpu().double().numpy().reshape(-1, self.obs_dim)
+        shown = self._observe(flat).astype(np.float32)
+        state = self.task.layout.shift(flat.state, shown.astype(np.float64), wanted)
+        inner = flat.inner + (self._fresh(state) - self._fresh(flat.state))
+        return Carry(state.reshape(*lead, -1), carry.done, inner.reshape(*lead, -1))
+
+    def terminal(self, carry: Carry) -> np.ndarray:
+        """[S, B] bool: the environment's rule at the carry's states, and where they are lost."""
+        flat = self._flat(carry)
+        lost = ~np.isfinite(flat.state).all(-1)
+        return (self.task.terminal(self._moment(flat.state, flat.inner)) | lost).reshape(carry.done.shape)
 
     def reconstructable(self, obs: Tensor) -> Tensor:
         """[..., B] bool: which observations [..., B, O] show their whole state, so that `begin` needs no other."""
@@ -137,9 +151,10 @@ class TrueDynamics:
         rows = slice(None) if live.all() else np.flatnonzero(live)
         before, control = self._moment(carry.state[rows], carry.inner[rows]), native[rows]
         state, inner = self._advance(carry.state[rows], control)
-        paid, ended = self.task.judge(before, control, self._moment(state, inner))
-        lost = np.isnan(state).any(-1)
-        paid, ended = np.where(lost, 0.0, paid), ended | lost
+        at = self._moment(state, inner)
+        lost = np.isnan(state[:, 0])
+        paid = np.where(lost, 0.0, self.task.reward(before, control, at))
+        ended = self.task.terminal(at) | lost
         if isinstance(rows, slice):
             return Carry(state, ended, inner), paid, ended
         after = Carry(carry.state.copy(), carry.done | ~sane, carry.inner.copy())
@@ -147,6 +162,11 @@ class TrueDynamics:
         reward = np.zeros(len(native))
         after.state[rows], after.inner[rows], after.done[rows], reward[rows] = state, inner, ended, paid
         return after, reward, after.done
+
+    def _flat(self, carry: Carry) -> Carry:
+        """Axes S and B as one."""
+        rows = carry.done.size
+        return Carry(carry.state.reshape(rows, -1), carry.done.reshape(rows), carry.inner.reshape(rows, -1))
 
     def _observe(self, carry: Carry) -> np.ndarray:
         """Observations [B, O] float64 of a flat carry."""

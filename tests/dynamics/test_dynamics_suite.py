@@ -44,6 +44,12 @@ def mujoco(seeds, device="cpu"):
     return DYNAMICS["mujoco"](EnvSpec("Hopper-v4"), threads=1, device=device)
 
 
+def interpolated(seeds, device="cpu"):
+    sizes = {"members": 3, "elites": 2, "hidden": (8, 8), "weight_decay": (0, 0, 0)}
+    learned = DYNAMICS["ensemble"](11, 3, seeds=seeds, device=device, **sizes)
+    return DYNAMICS["interpolated"](learned, mujoco(seeds, device), weight=0.5)
+
+
 def hopper_states(draws):
     """About where Hopper stands; its observation leaves out x."""
     sim_state = 0.005 * draws.randn(ROWS, 12, dtype=torch.float64)
@@ -57,6 +63,7 @@ def simple(seeds, device="cpu"):
 
 CASES = {
     "ensemble": Case(ensemble, save=save_model, load=load_model),
+    "interpolated": Case(interpolated, obs_dim=11, action_dim=3, states=hopper_states),
     "mujoco": Case(mujoco, obs_dim=11, action_dim=3, states=hopper_states),
     "simple": Case(simple, obs_dim=2),
 }
