@@ -222,16 +222,20 @@ HARMLESS = MODEL | PICTURE | {"max_geom", "visual_options", "reset_noise_scale",
 """Constructor arguments that a builder need not name."""
 
 
-def task_for(env_id: str, env: MujocoEnv, arguments: Mapping[str, Any]) -> Task:
-    """The record of `env`, which was made with `arguments`.
-
-    Raises ConfigError for an id without a builder, and for arguments that neither it nor HARMLESS names.
-    """
+def builder(env_id: str) -> Callable[..., Task]:
+    """TASKS[env_id]; raises ConfigError for an id it does not have."""
     if env_id not in TASKS:
         raise ConfigError(f"{unknown_name('environment for true dynamics', env_id, TASKS)}; {RECIPE}")
+    return TASKS[env_id]
+
+
+def task_for(env_id: str, build: Callable[..., Task], env: MujocoEnv, arguments: Mapping[str, Any]) -> Task:
+    """The record of `env`, which was made with `arguments`.
+
+    Raises ConfigError for arguments that neither the builder nor HARMLESS names.
+    """
     parameters = inspect.signature(type(env).__init__).parameters.values()
     values = {p.name: p.default for p in parameters if p.default is not p.empty} | dict(arguments)
-    build = TASKS[env_id]
     known = inspect.signature(build).parameters
     if unknown := sorted(set(values) - set(known) - HARMLESS):
         raise ConfigError(

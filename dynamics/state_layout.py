@@ -34,7 +34,7 @@ class Layout:
     def observe(self, state: np.ndarray) -> np.ndarray:
         """Those entries [..., size] for state [..., D]."""
         if self.clip is None and not self.angles:
-            return state[..., self.skipped :]
+            return state[..., self.skipped :].copy()
         shown = np.empty((*state.shape[:-1], self.size))
         plain = self.nq - self.skipped - self.angles
         shown[..., :plain] = state[..., self.skipped : self.skipped + plain]

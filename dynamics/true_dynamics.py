@@ -6,30 +6,21 @@ holds positions and velocities along a rollout. Actions are those of mbrl.run.en
 then scaled to the environment's bounds. docs/true_dynamics.md shows how to add an environment.
 """
 
-import re
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import gymnasium
-import mujoco
 import numpy as np
 import torch
-from gymnasium.envs.mujoco import MujocoEnv
 from torch import Tensor
 
-from mbrl.core.errors import ConfigError, MismatchError, unknown_name
+from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import DynamicsStep, EnvSpec, Prediction
 from mbrl.datasets.actions import to_native_scale
 from mbrl.datasets.simulator import TOLERANCE
 from mbrl.dynamics.mujoco_batch import Rollouts, Substeps
+from mbrl.dynamics.mujoco_make import check_version, make_simulator
 from mbrl.dynamics.mujoco_rewards import Moment
-from mbrl.dynamics.mujoco_tasks import RECIPE, TASKS, Task, task_for
-
-MARGINS = (3, 5)
-"""The mujoco version that changed contact margins: Hopper and Ant move differently on its two sides."""
+from mbrl.dynamics.mujoco_tasks import Task, builder, task_for
 
 
 @dataclass(frozen=True)
@@ -54,10 +45,11 @@ class TrueDynamics:
     ) -> None:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads={threads}: must be at least 1, or null for one a core")
+        build = builder(env.id)
         check_version(env)
         made, arguments = make_simulator(env)
         self.env, self.device = env, torch.device(device)
-        self.task: Task = task_for(env.id, made, arguments)
+        self.task: Task = task_for(env.id, build, made, arguments)
         self.low, self.high = made.action_space.low, made.action_space.high
         self.obs_dim, self.action_dim = made.observation_space.shape[0], len(self.low)
         self.nq, self.state_dim = made.model.nq, made.model.nq + made.model.nv
@@ -77,10 +69,29 @@ class TrueDynamics:
             raise MismatchError(
                 f"{self.env.id} has observations of {self.obs_dim} numbers, these have {shown.shape[-1]}"
             )
-        state = self._restored(shown) if sim_state is None else self._checked(sim_state, shown)
-        flat = state.reshape(-1, self.state_dim)
-        inner = self._fresh(flat).reshape(*state.shape[:-1], -1)
-        return Carry(state, np.zeros(state.shape[:-1], dtype=bool), inner)
+        return self.at(self._restored(shown) if sim_state is None else self._checked(sim_state, shown))
+
+    def at(self, state: np.ndarray) -> Carry:
+        """At states [..., D] that are set rather than stepped to."""
+        fresh = self._fresh(state.reshape(-1, self.state_dim))
+        return Carry(state, np.zeros(state.shape[:-1], dtype=bool), fresh.reshape(*state.shape[:-1], -1))
+
+    def advance(
+        self, carry: Carry, action: np.ndarray | Tensor
+    ) -> tuple[Carry, np.ndarray, np.ndarray, np.ndarray]:
+        """`step` in float64: the next carry, obs [..., O], reward and terminal [...] for action [..., A]."""
+        lead = carry.done.shape
+        if action.shape != (*lead, self.action_dim):
+            want = (*lead, self.action_dim)
+            raise MismatchError(
+                f"{self.env.id} takes actions {want} at these states, got {tuple(action.shape)}"
+            )
+        after, reward, terminal = self._next(self._flat(carry), self._native(torch.as_tensor(action)))
+        obs = self._observe(after).reshape(*lead, self.obs_dim)
+        carry = Carry(
+            after.state.reshape(*lead, -1), after.done.reshape(lead), after.inner.reshape(*lead, -1)
+        )
+        return carry, obs, reward.reshape(lead), terminal.reshape(lead)
 
     def step(
         self, carry: Carry, obs: Tensor, action: Tensor, streams: Streams, *, members: bool = False
@@ -91,20 +102,14 @@ class TrueDynamics:
         broke down, is terminal with reward 0 and a next_obs of NaN, which tells a rollout that it is void.
         members: one member that is the truth, of no deviation.
         """
-        lead = carry.done.shape
-        after, reward, terminal = self._next(self._flat(carry), self._native(action))
-        shown = self._tensor(self._observe(after), torch.float32, (*lead, self.obs_dim))
-        paid = self._tensor(reward, torch.float32, lead)
-        ended = self._tensor(terminal, torch.bool, lead)
-        after = Carry(
-            after.state.reshape(*lead, -1), after.done.reshape(lead), after.inner.reshape(*lead, -1)
-        )
-        prediction = truth_as_prediction(shown, paid) if members else None
-        return DynamicsStep(after, shown, paid, ended, prediction)
+        after, shown, paid, ended = self.advance(carry, action)
+        next_obs, reward = (self._tensor(x, torch.float32) for x in (shown, paid))
+        prediction = truth_as_prediction(next_obs, reward) if members else None
+        return DynamicsStep(after, next_obs, reward, self._tensor(ended, torch.bool), prediction)
 
     def sim_state(self, carry: Carry) -> Tensor:
         """qpos then qvel, [S, B, D] float64."""
-        return self._tensor(carry.state, torch.float64, carry.state.shape)
+        return self._tensor(carry.state, torch.float64)
 
     def moved(self, carry: Carry, next_obs: Tensor) -> Carry:
         """The carry with its states moved to what next_obs [S, B, O] shows; what it does not show stays.
@@ -136,13 +141,11 @@ class TrueDynamics:
 
         Rows whose physics broke down are NaN with reward 0, and terminal.
         """
-        state = np.array(state.cpu() if isinstance(state, Tensor) else state, dtype=np.float64)
-        lead, flat = state.shape[:-1], state.reshape(-1, self.state_dim)
-        start = Carry(flat, np.zeros(len(flat), dtype=bool), self._fresh(flat))
-        after, reward, terminal = self._next(start, self._native(torch.as_tensor(action)))
-        shapes = (*lead, self.state_dim), (*lead, self.obs_dim), lead, lead
-        found = after.state, self._observe(after), reward, terminal
-        return tuple(np.reshape(x, shape) for x, shape in zip(found, shapes, strict=True))
+        if isinstance(state, Tensor):
+            state = state.detach().cpu().numpy()
+        state = np.asarray(state, dtype=np.float64)
+        after, *found = self.advance(self.at(state), action)
+        return after.state, *found
 
     def _next(self, carry: Carry, native: np.ndarray) -> tuple[Carry, np.ndarray, np.ndarray]:
         """A flat carry one step on, reward and terminal [B]."""
@@ -186,9 +189,9 @@ class TrueDynamics:
     def _fresh(self, state: np.ndarray) -> np.ndarray:
         return np.empty((len(state), 0)) if self.task.fresh is None else self.task.fresh(state)
 
-    def _tensor(self, x: np.ndarray, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    def _tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
         """A tensor of its own on the device."""
-        return torch.from_numpy(x).to(self.device, dtype, copy=True).reshape(shape)
+        return torch.from_numpy(x).to(self.device, dtype, copy=True)
 
     def _restored(self, shown: np.ndarray) -> np.ndarray:
         """States that observations [S, B, O] show; MismatchError with a count if some show theirs in part."""
@@ -230,32 +233,3 @@ def truth_as_prediction(next_obs: Tensor, reward: Tensor) -> Prediction:
     mean = torch.cat([next_obs, reward.unsqueeze(-1)], dim=-1).unsqueeze(1)
     elites = torch.zeros((len(reward), 1), dtype=torch.int64, device=reward.device)
     return Prediction(mean, torch.zeros_like(mean), elites)
-
-
-def make_simulator(env: EnvSpec) -> tuple[MujocoEnv, Mapping[str, Any]]:
-    """The environment without wrappers, and the arguments it was made with. Raises ConfigError if it cannot be."""
-    if env.id not in TASKS:
-        raise ConfigError(f"{unknown_name('environment for true dynamics', env.id, TASKS)}; {RECIPE}")
-    try:
-        with warnings.catch_warnings():
-            # Data are bound to the version that recorded them: no advice to move on.
-            warnings.filterwarnings("ignore", r".*The environment \S+ is out of date", DeprecationWarning)
-            made = gymnasium.make(env.id, disable_env_checker=True, **env.kwargs)
-    except (TypeError, ValueError, OSError, ImportError, gymnasium.error.Error) as error:
-        raise ConfigError(f"environment {env.id} cannot be made with {dict(env.kwargs)}: {error}") from error
-    return made.unwrapped, made.spec.kwargs
-
-
-def check_version(env: EnvSpec) -> None:
-    """Raise MismatchError if `env` was recorded with a mujoco on the other side of 3.5."""
-    recorded, here = env.versions.get("mujoco"), mujoco.__version__
-    if recorded is not None and (_minor(recorded) < MARGINS) != (_minor(here) < MARGINS):
-        raise MismatchError(
-            f"{env.id} was recorded with mujoco {recorded} and this is mujoco {here}: 3.5 changed contact margins, "
-            "so the simulator here is not the recorded environment; install a mujoco of the same side"
-        )
-
-
-def _minor(version: str) -> tuple[int, int]:
-    numbers = [*re.findall(r"\d+", version), "0", "0"]
-    return int(numbers[0]), int(numbers[1])
