@@ -155,6 +155,19 @@ class RolloutConf(SourceConf):
 
 
 @dataclass
+class RamboConf(RolloutConf):
+    """Rollouts in an ensemble that is made pessimistic about the policy. Numbers of RAMBO's official code."""
+
+    name: str = option("rambo", "which kind of source")
+    adv_weight: float = option(3e-4, "lambda, weight of the adversarial term (RAMBO, see task=rambo/...)")
+    model_every: int = option(1000, "updates between model phases, a multiple of refresh_every (RAMBO)")
+    model_updates: int = option(1000, "steps of a model phase (RAMBO); 0: the model stays as it was fitted")
+    model_lr: float = option(3e-4, "Adam step size of a model phase (RAMBO)")
+    model_batch_size: int = option(256, "rollouts, and real rows a member, in one step of it (RAMBO)")
+    sum_over_batch: bool = option(False, "the adversarial term is a sum over its rows; false: their mean")
+
+
+@dataclass
 class NoSourceConf(SourceConf):
     """No synthetic experience: model-free learning."""
 
@@ -201,6 +214,8 @@ class SacConf(AgentConf):
     alpha: float = option(1.0, "temperature, at the start or throughout")
     alpha_max: float | None = option(None, "a larger temperature counts as this (MOBILE: 1); null: no cap")
     target_entropy: float | None = option(None, "null: minus the action dimension (SAC)")
+    pretrain_epochs: int = option(0, "behaviour cloning of the actor before training (RAMBO: 50)")
+    pretrain_lr: float = option(1e-4, "Adam step size of that (RAMBO)")
     backup_entropy: bool = option(True, "targets count entropy (SAC: true; COMBO in OfflineRL-Kit: false)")
     log_std_bounds: list[float] = option([-5.0, 2.0], "clip of the policy's log deviation (EDAC, RAVL)")
 

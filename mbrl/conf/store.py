@@ -34,6 +34,7 @@ KINDS: dict[str, dict[str, type]] = {
     },
     "source": {
         "rollout": schema.RolloutConf,
+        "rambo": schema.RamboConf,
         "none": schema.NoSourceConf,
         "custom": schema.CustomSourceConf,
     },

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from mbrl.conf import schema
-from mbrl.conf.schema import ComboConf, Config, EnsembleConf, MobileConf, SacConf
+from mbrl.conf.schema import ComboConf, Config, EnsembleConf, MobileConf, RamboConf, RolloutConf, SacConf
 from mbrl.core.errors import ConfigError, unknown_name
 
 ACTIVATIONS = ("relu", "silu", "tanh")
@@ -71,6 +71,8 @@ SAC = {
     "actor_lr_cosine": COUNT,
     "critic_lr": RATE,
     "alpha_lr": RATE,
+    "pretrain_epochs": at_least(0),
+    "pretrain_lr": RATE,
     "alpha": above(0),
     "alpha_max": above(0),
     "log_std_bounds": interval(),
@@ -101,6 +103,15 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.ConstantEdgeConf: {"cost": at_least(0)},
     schema.OracleEdgeConf: {"rollouts": COUNT, "horizon": COUNT},
     schema.RolloutConf: {**SYNTHETIC, "horizon": COUNT},
+    schema.RamboConf: {
+        **SYNTHETIC,
+        "horizon": COUNT,
+        "adv_weight": at_least(0),
+        "model_every": COUNT,
+        "model_updates": at_least(0),
+        "model_lr": RATE,
+        "model_batch_size": COUNT,
+    },
     schema.CustomSourceConf: SYNTHETIC,
     schema.SacConf: SAC,
     schema.MobileConf: {**SAC, "beta": at_least(0), "samples": COUNT},
@@ -134,6 +145,7 @@ def validate(config: Config) -> None:
             *_penalty(config),
             *_agent(config),
             *_mixing(config),
+            *_adversary(config),
         ]
     if problems:
         raise ConfigError("; ".join(problems))
@@ -182,7 +194,7 @@ def _penalty(config: Config) -> Iterator[str]:
     for name, known in (("members", MEMBERS), ("dims", DIMS)):
         if getattr(conf, name, known[0]) not in known:
             yield unknown_name(f"penalty.{name}", getattr(conf, name), known)
-    if conf.name != "none" and config.source.name != "rollout":
+    if conf.name != "none" and not isinstance(config.source, RolloutConf):
         yield f"penalty={conf.name} acts in rollouts, which source={config.source.name} has not"
 
 
@@ -201,7 +213,7 @@ def _agent(config: Config) -> Iterator[str]:
 
 
 def _mixing(config: Config) -> Iterator[str]:
-    if config.edge.name != "none" and config.source.name != "rollout":
+    if config.edge.name != "none" and not isinstance(config.source, RolloutConf):
         yield f"edge={config.edge.name} treats the last step of rollouts, which source={config.source.name} has not"
     if isinstance(config.edge, schema.OracleEdgeConf) and config.edge.when not in ("refresh", "update"):
         yield unknown_name("edge.when", config.edge.when, ("refresh", "update"))
@@ -215,6 +227,21 @@ def _mixing(config: Config) -> Iterator[str]:
     yield from _rows_needed(config)
     if source != "none" and config.agent.name == "bc":
         yield "agent=bc would imitate itself on synthetic rows; use it with source=none"
+
+
+def _adversary(config: Config) -> Iterator[str]:
+    source = config.source
+    if not isinstance(source, RamboConf):
+        return
+    if not isinstance(config.dynamics, EnsembleConf):
+        yield (
+            f"source=rambo trains the model, which dynamics={config.dynamics.name} does not allow; choose ensemble"
+        )
+    if source.model_every % source.refresh_every:
+        yield (
+            f"source.model_every={source.model_every} must be a multiple of source.refresh_every="
+            f"{source.refresh_every}: the model changes where rollouts are drawn anew"
+        )
 
 
 def _rows_needed(config: Config) -> Iterator[str]:

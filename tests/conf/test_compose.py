@@ -66,7 +66,7 @@ def test_the_files_are_the_choices() -> None:
 
 
 ROLLED_OUT = ("mobile", "combo", "mopo", "mopo_original", "morel")
-SOURCES = dict.fromkeys(ROLLED_OUT, ("rollout",))
+SOURCES = dict.fromkeys(ROLLED_OUT, ("rollout",)) | {"rambo": ("rambo", "rollout")}
 """Agents that do not run on both kinds of source as they are."""
 
 

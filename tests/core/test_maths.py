@@ -102,7 +102,7 @@ def test_squashed_density_integrates_to_one():
 
 def test_an_actions_log_prob_is_that_of_its_sample():
     g = torch.Generator().manual_seed(0)
-    mean, log_std, noise = (torch.randn(3, 5, 2, generator=g, dtype=torch.float64) for _ in range(3))
+    mean, log_std, noise = (0.5 * torch.randn(3, 5, 2, generator=g, dtype=torch.float64) for _ in range(3))
     action, expected = squashed_sample(mean, log_std, noise)
     assert torch.allclose(squashed_log_prob(action, mean, log_std), expected)
 

@@ -19,6 +19,7 @@ RUNS = [
     ["agent=mobile", "dynamics.per_seed=true", "seeds=[3,1]", "edge=constant"],
     ["agent=combo", "agent.states=model", "seeds=[3,1]"],
     ["agent=combo", "source=none", "train.real_ratio=1"],
+    ["agent=ravl", "source=rambo", "dynamics.per_seed=true", "seeds=[3,1]", "edge=drop"],
     ["agent=ravl", "dynamics.termination=none"],
     ["agent=ravl", "dynamics.termination=mbrl.dynamics.termination.never", "agent.auto_alpha=false"],
     ["agent=custom", "agent._target_=mbrl.agents.BC", "agent.kwargs={hidden: [8]}"],
@@ -46,7 +47,7 @@ def test_runs_end_to_end(overrides, tmp_path):
     assert {"python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"} <= set(result["versions"])
     assert load_config(folder / "config.yaml") == config
     assert (folder / "run.png").stat().st_size > 10_000
-    fitted = config.source.name == "rollout"
+    fitted = config.source.name in ("rollout", "rambo")
     assert any((folder / "tensorboard" / "dynamics").glob("events*")) == fitted
     assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
 

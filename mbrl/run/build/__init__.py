@@ -24,6 +24,7 @@ from mbrl.run.build.parts import (
     schedule_from_config,
     source_from_config,
 )
+from mbrl.run.build.pretrain import pretrain_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
 from mbrl.run.folder import prepare
@@ -56,6 +57,7 @@ def train_from_config(config: Config) -> Path:
         dynamics=dynamics,
         edge=edge_from_config(config, dataset, device),
     )
+    pretrain_from_config(config, agent, dataset, folder)
     trainer = Trainer(
         folder,
         agent,

@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from mbrl.agents import AGENTS
-from mbrl.conf.schema import Config, CustomSourceConf, SacConf, keywords
+from mbrl.conf.schema import Config, CustomSourceConf, RamboConf, SacConf, keywords
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
+from mbrl.run.adversarial import AdversarialRollouts
+from mbrl.run.build.adversary import ADVERSARY, adversary_from_config
 from mbrl.run.build.bias import bias_from_config
 from mbrl.run.build.penalty import penalty_from_config
+from mbrl.run.build.pretrain import PRETRAIN
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator
@@ -76,7 +79,7 @@ def agent_from_config(
         return import_target(conf._target_)(obs_dim, action_dim, **common, **conf.kwargs)
     if conf.name not in AGENTS:
         raise ConfigError(unknown_name("agent.name", conf.name, AGENTS))
-    return AGENTS[conf.name](obs_dim, action_dim, **common, **keywords(conf))
+    return AGENTS[conf.name](obs_dim, action_dim, **common, **keywords(conf, without=PRETRAIN))
 
 
 def source_from_config(
@@ -93,7 +96,10 @@ def source_from_config(
         target = import_target(conf._target_)
         return target(dataset, dynamics=dynamics, seeds=tuple(config.seeds), device=device, **conf.kwargs)
     starts = dataset.transitions.to(device)
-    return ModelRollouts(
+    adversary = adversary_from_config(config, dataset, dynamics) if isinstance(conf, RamboConf) else None
+    if adversary is not None:
+        dynamics = adversary.dynamics
+    rollouts = ModelRollouts(
         dynamics,
         starts,
         horizon=conf.horizon,
@@ -103,6 +109,9 @@ def source_from_config(
         and (config.edge.name == "oracle" or config.agent.name in MODEL_AWARE),
         oracle=oracle,
     )
+    if adversary is None:
+        return rollouts
+    return AdversarialRollouts(rollouts, adversary, every=conf.model_every // conf.refresh_every)
 
 
 def experience_from_config(
@@ -117,7 +126,7 @@ def experience_from_config(
         source,
         batch_size=train.batch_size,
         real_ratio=train.real_ratio,
-        **keywords(config.source, without=("horizon", "kwargs")),
+        **keywords(config.source, without=("horizon", "kwargs", *ADVERSARY)),
     )
 
 
