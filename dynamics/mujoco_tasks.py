@@ -232,14 +232,21 @@ def builder(env_id: str) -> Callable[..., Task]:
 def task_for(env_id: str, build: Callable[..., Task], env: MujocoEnv, arguments: Mapping[str, Any]) -> Task:
     """The record of `env`, which was made with `arguments`.
 
-    Raises ConfigError for arguments that neither the builder nor HARMLESS names.
+    Raises ConfigError for arguments that neither the builder nor HARMLESS names, and for what the builder takes
+    and the environment's constructor does not name.
     """
-    parameters = inspect.signature(type(env).__init__).parameters.values()
-    values = {p.name: p.default for p in parameters if p.default is not p.empty} | dict(arguments)
-    known = inspect.signature(build).parameters
-    if unknown := sorted(set(values) - set(known) - HARMLESS):
+    own = inspect.signature(type(env).__init__).parameters.values()
+    values = {p.name: p.default for p in own if p.default is not p.empty} | dict(arguments)
+    wanted = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    names = {p.name for p in wanted}
+    if unknown := sorted(set(values) - names - HARMLESS):
         raise ConfigError(
             f"{env_id}: true dynamics do not know what {', '.join(unknown)} would change; "
             f"leave it out, or write a record that does ({RECIPE})"
         )
-    return build(env, **{name: value for name, value in values.items() if name in known})
+    if missing := [p.name for p in wanted if p.default is p.empty and p.name not in values]:
+        raise ConfigError(
+            f"{env_id}: its constructor does not name {', '.join(missing)}, which its builder in TASKS takes; "
+            f"bind a value there ({RECIPE})"
+        )
+    return build(env, **{name: value for name, value in values.items() if name in names})
