@@ -1,4 +1,4 @@
-"""RAMBO from a configuration: its model is a copy that changes, pretraining comes once, parts of a run are one run."""
+"""RAMBO from a configuration: its model is a copy that changes, pretraining comes once, two parts are one run."""
 
 import json
 
