@@ -20,6 +20,16 @@ Axes = dict[str, dict[str, list[str]]]
 
 
 @dataclass
+class AuditConf:
+    """The reach audit of a cell (mbrl.run.build.audit), for studies that read it; our numbers."""
+
+    starts: int = 500
+    """Rollouts a seed."""
+    mc_horizon: int = 300
+    """Steps of a Monte-Carlo return."""
+
+
+@dataclass
 class ScaleConf:
     """A study at one size."""
 
@@ -30,7 +40,9 @@ class ScaleConf:
     axes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Values that mean something else at this size than in the study's own `axes`."""
     cells: list[dict[str, list[Any]]] = field(default_factory=list)
-    """Grids: the values of each axis; the cells are their products, one grid after the other."""
+    """The grids: the values of each axis; the cells are their products, one grid after the other."""
+    audit: AuditConf = field(default_factory=AuditConf)
+    """How cells are audited, where the study reads audits."""
 
 
 @dataclass
