@@ -78,6 +78,10 @@ class Interpolated:
         """qpos then qvel, [S, B, D] float64."""
         return self.truth.sim_state(carry.truth)
 
+    def reconstructable(self, obs: Tensor) -> Tensor:
+        """[..., B] bool: which observations [..., B, O] show their whole state."""
+        return self.truth.reconstructable(obs)
+
     def _with_truth(
         self, carry: Both, learned: DynamicsStep, obs: Tensor, action: Tensor, streams: Streams, members: bool
     ) -> DynamicsStep:

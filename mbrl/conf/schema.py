@@ -64,6 +64,28 @@ class EnsembleConf(DynamicsConf):
 
 
 @dataclass
+class TrueDynamicsConf(DynamicsConf):
+    """The environment itself, simulated in batch by MuJoCo: nothing is fitted."""
+
+    name: str = option("mujoco", "which kind of model")
+    threads: int | None = option(
+        None, "threads to simulate on; null: one a core. Results do not depend on it"
+    )
+
+
+@dataclass
+class InterpolatedConf(DynamicsConf):
+    """Between an untrained network, the learned model and the true dynamics (Sims et al. 2024, figure 1)."""
+
+    name: str = option("interpolated", "which kind of model")
+    weight: float = option(0.5, "w: -1 untrained, 0 learned, 1 true; between them mixed (ours: halfway)")
+    threads: int | None = option(
+        None, "threads to simulate on; null: one a core. Results do not depend on it"
+    )
+    ensemble: EnsembleConf = option(EnsembleConf(), "the learned model")
+
+
+@dataclass
 class CustomDynamicsConf(DynamicsConf):
     """Your own mbrl.core.types.Dynamics, target(dataset, seeds=, device=, **kwargs)."""
 

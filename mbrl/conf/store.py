@@ -18,7 +18,12 @@ OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs"
 
 KINDS: dict[str, dict[str, type]] = {
     "dataset": {"dataset": schema.DatasetConf},
-    "dynamics": {"ensemble": schema.EnsembleConf, "custom": schema.CustomDynamicsConf},
+    "dynamics": {
+        "ensemble": schema.EnsembleConf,
+        "mujoco": schema.TrueDynamicsConf,
+        "interpolated": schema.InterpolatedConf,
+        "custom": schema.CustomDynamicsConf,
+    },
     "penalty": {
         "none": schema.PenaltyConf,
         "mopo_aleatoric": schema.RewardPenaltyConf,

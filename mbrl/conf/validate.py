@@ -7,7 +7,16 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from mbrl.conf import schema
-from mbrl.conf.schema import ComboConf, Config, EnsembleConf, MobileConf, RamboConf, RolloutConf, SacConf
+from mbrl.conf.schema import (
+    ComboConf,
+    Config,
+    EnsembleConf,
+    InterpolatedConf,
+    MobileConf,
+    RamboConf,
+    RolloutConf,
+    SacConf,
+)
 from mbrl.core.errors import ConfigError, unknown_name
 
 ACTIVATIONS = ("relu", "silu", "tanh")
@@ -93,6 +102,8 @@ RULES: dict[type, dict[str, Rule]] = {
         "patience": COUNT,
         "max_epochs": COUNT,
     },
+    schema.TrueDynamicsConf: {"threads": COUNT},
+    schema.InterpolatedConf: {"threads": COUNT, "weight": within(-1, 1)},
     schema.RewardPenaltyConf: {"coefficient": at_least(0)},
     schema.MorelConf: {
         "threshold": at_least(0),
@@ -136,7 +147,7 @@ RULES: dict[type, dict[str, Rule]] = {
 
 def validate(config: Config) -> None:
     """Raise ConfigError that names every impossible value and every contradiction."""
-    parts = {f.name: getattr(config, f.name) for f in fields(config)}
+    parts = {f.name: getattr(config, f.name) for f in fields(config)} | dict([_learned(config)])
     problems = [p for name, part in parts.items() for p in _ranges(name, part)]
     if not problems:
         problems = [
@@ -172,21 +183,27 @@ def _general(config: Config) -> Iterator[str]:
         yield "resume=true continues a run and overwrite=true replaces it: give one of them"
 
 
-def _dynamics(config: Config) -> Iterator[str]:
+def _learned(config: Config) -> tuple[str, Any]:
+    """The learned model's own part of the configuration, and where it lies; the dynamics if there is none."""
     conf = config.dynamics
+    return ("dynamics.ensemble", conf.ensemble) if isinstance(conf, InterpolatedConf) else ("dynamics", conf)
+
+
+def _dynamics(config: Config) -> Iterator[str]:
+    part, conf = _learned(config)
     if isinstance(conf, EnsembleConf):
         if conf.elites > conf.members:
-            yield f"dynamics.elites must be at most dynamics.members={conf.members}, got {conf.elites}"
+            yield f"{part}.elites must be at most {part}.members={conf.members}, got {conf.elites}"
         if len(conf.weight_decay) != len(conf.hidden) + 1:
             yield (
-                f"dynamics.weight_decay needs one entry a layer, {len(conf.hidden) + 1} for {len(conf.hidden)} "
+                f"{part}.weight_decay needs one entry a layer, {len(conf.hidden) + 1} for {len(conf.hidden)} "
                 f"hidden layers and the output, got {len(conf.weight_decay)}"
             )
         if conf.activation not in ACTIVATIONS:
-            yield unknown_name("dynamics.activation", conf.activation, ACTIVATIONS)
+            yield unknown_name(f"{part}.activation", conf.activation, ACTIVATIONS)
         if conf.termination not in ("auto", "learned", "none") and "." not in conf.termination:
             known = ("auto", "learned", "none", "package.module.function")
-            yield unknown_name("dynamics.termination", conf.termination, known)
+            yield unknown_name(f"{part}.termination", conf.termination, known)
 
 
 def _penalty(config: Config) -> Iterator[str]:

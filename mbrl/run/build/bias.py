@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from mbrl.conf.schema import Config
-from mbrl.core.errors import MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Dynamics, Tracing, Transitions, ValuedPolicy, concatenate
 from mbrl.datasets import OfflineDataset
 from mbrl.dynamics.monte_carlo import discounted_return
 from mbrl.run.build.model import true_dynamics
+from mbrl.run.build.starts import starts_for
 from mbrl.run.rollout import rollout
 
 
@@ -74,20 +74,13 @@ class BiasProbe:
 def bias_from_config(config: Config, dataset: OfflineDataset, device: torch.device) -> BiasProbe | None:
     """The probe that train.bias_states asks for; None at 0. Raises ConfigError as `true_dynamics` does.
 
-    Without a recorded simulator state, only rows whose observation determines it are looked at; raises
-    MismatchError where there are none.
+    It looks at states that one can simulate from; raises MismatchError where there are none.
     """
     train = config.train
     if train.bias_states == 0:
         return None
-    truth, data = true_dynamics(dataset, device), dataset.transitions.to(device)
-    if data.sim_state is None:
-        data = data[truth.reconstructable(data.obs)]
-        if len(data) == 0:
-            raise MismatchError(
-                f"{dataset.id}: train.bias_states needs states to simulate from; no simulator state is recorded, "
-                "and no observation determines it"
-            )
+    truth = true_dynamics(dataset, device)
+    data = starts_for(truth, dataset, device)
     return BiasProbe(
         truth,
         data,

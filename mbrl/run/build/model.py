@@ -1,18 +1,28 @@
-"""The dynamics of a configuration: loaded, found in the cache, or fitted."""
+"""The dynamics of a configuration: simulated, loaded, found in the cache, or fitted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mbrl.conf.schema import Config, CustomDynamicsConf, EnsembleConf, keywords
+from mbrl.conf.schema import (
+    Config,
+    CustomDynamicsConf,
+    EnsembleConf,
+    InterpolatedConf,
+    TrueDynamicsConf,
+    keywords,
+)
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Dynamics, Termination
 from mbrl.datasets import OfflineDataset
 from mbrl.dynamics import (
     Ensemble,
+    Interpolated,
     LearnedTermination,
+    TrueDynamics,
     fit_cached,
     fit_termination,
     load_model,
@@ -49,13 +59,38 @@ def dynamics_from_config(
     return DYNAMICS[conf.name](config, dataset, device, on_epoch)
 
 
-def true_dynamics(dataset: OfflineDataset, device: torch.device) -> Dynamics:
+def true_dynamics(
+    dataset: OfflineDataset, device: torch.device, *, threads: int | None = None
+) -> TrueDynamics:
     """The dataset's environment itself as a model. Raises ConfigError where it has none, or none is known here."""
     if dataset.env is None:
         raise ConfigError("the true dynamics need to know the environment: set dataset.env=<id>")
-    from mbrl.dynamics.true_dynamics import TrueDynamics
+    return TrueDynamics(dataset.env, threads=threads, device=device)
 
-    return TrueDynamics(dataset.env, device=device)
+
+def _mujoco(
+    config: Config, dataset: OfflineDataset, device: torch.device, on_epoch: OnEpoch | None
+) -> TrueDynamics:
+    conf: TrueDynamicsConf = config.dynamics
+    truth = true_dynamics(dataset, device, threads=conf.threads)
+    print(f"  dynamics     {truth.env.id} itself, simulated: there is nothing to fit")
+    return truth
+
+
+def _interpolated(
+    config: Config, dataset: OfflineDataset, device: torch.device, on_epoch: OnEpoch | None
+) -> Interpolated:
+    conf: InterpolatedConf = config.dynamics
+    truth = true_dynamics(dataset, device, threads=conf.threads)  # before the fit: it may be unknown
+    learned = _ensemble(replace(config, dynamics=conf.ensemble), dataset, device, on_epoch)
+    return Interpolated(learned, truth, conf.weight, _untrained(learned, device))
+
+
+def _untrained(learned: Ensemble, device: torch.device) -> Ensemble:
+    """The model as it was before its fit, but for its inputs, which are standardised alike."""
+    untrained = Ensemble(**learned.config(), termination=learned.termination, device=device)
+    untrained.normaliser.load_state_dict(learned.normaliser.state_dict())
+    return untrained
 
 
 def _custom_dynamics(
@@ -93,6 +128,8 @@ def _ensemble(
 def fit_is_due(config: Config, dataset: OfflineDataset) -> bool:
     """Whether `dynamics_from_config` would fit an ensemble rather than load or find one, which takes minutes."""
     conf = config.dynamics
+    if isinstance(conf, InterpolatedConf):
+        return fit_is_due(replace(config, dynamics=conf.ensemble), dataset)
     if not isinstance(conf, EnsembleConf) or conf.path:
         return False
     model, rows = _unfitted(config, dataset, torch.device("cpu"), never), dataset.with_successor()
@@ -134,4 +171,9 @@ def _termination(
     return termination_for(dataset.env)
 
 
-DYNAMICS = {"ensemble": _ensemble, "custom": _custom_dynamics}
+DYNAMICS = {
+    "ensemble": _ensemble,
+    "mujoco": _mujoco,
+    "interpolated": _interpolated,
+    "custom": _custom_dynamics,
+}

@@ -16,6 +16,7 @@ from mbrl.run.build.adversary import ADVERSARY, adversary_from_config
 from mbrl.run.build.bias import bias_from_config
 from mbrl.run.build.penalty import penalty_from_config
 from mbrl.run.build.pretrain import PRETRAIN
+from mbrl.run.build.starts import starts_for
 from mbrl.run.build.targets import import_target
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator
@@ -95,7 +96,7 @@ def source_from_config(
     if isinstance(conf, CustomSourceConf):
         target = import_target(conf._target_)
         return target(dataset, dynamics=dynamics, seeds=tuple(config.seeds), device=device, **conf.kwargs)
-    starts = dataset.transitions.to(device)
+    starts = starts_for(dynamics, dataset, device)
     adversary = adversary_from_config(config, dataset, dynamics) if isinstance(conf, RamboConf) else None
     if adversary is not None:
         dynamics = adversary.dynamics
