@@ -5,18 +5,22 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mbrl.conf import Config, compose
 from mbrl.conf.compose import parse
+from mbrl.conf.store import KINDS
 from mbrl.conf.studies import ANY, Axes, axes_of, load_study, overrides_for
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.study.request import CHOOSE, Request, prefixed, text
 
 Settings = dict[str, str | int | float]
-ELSEWHERE = ("out", "resume", "overwrite", "device", "train.progress", "dynamics.cache")
+ELSEWHERE = (
+    *("out", "resume", "overwrite", "device", "train.progress"),
+    *("dynamics.cache", "dynamics.ensemble.cache", "dynamics.threads"),
+)
 """What does not change what a cell comes to: it leaves the digest as it is."""
 
 
@@ -41,20 +45,25 @@ class Cell:
 def plan(request: Request) -> list[Cell]:
     """Every cell that the request asks for, each with a configuration that has been checked in full.
 
-    Raises ConfigError, naming the cell, for options that do not fit it, for an option that the study itself
-    varies, and where no cell is left.
+    An option that some cells do not have, such as one of a model that they do without, goes to the others.
+    Raises ConfigError, naming the cell, for options that do not fit, for one that the study itself varies, and
+    where no cell is left.
     """
     study = load_study(request.study)
     axes, scale = axes_of(study, request.scale), study.scales[request.scale]
-    cells = {}
+    cells, used = {}, set()
     for values in choose(scale.cells, request.only or {}, axes):
         settings = {axis: number(value) for axis, value in values.items()}
         varied = overrides_for(axes, values)
         _check_free(request.overrides, varied)
-        config = _composed([*study.overrides, *scale.overrides, *varied, *request.overrides], settings)
+        config, kept = _composed([*study.overrides, *scale.overrides, *varied], request.overrides, settings)
+        used |= set(kept)
         digest = digest_of(config)
         place = folder_for(request.out, settings, digest)
         cells[digest] = Cell(settings, replace(config, out=str(place)))
+    for left in (override for override in request.overrides if override not in used):
+        # No cell has it: say so as train.py would.
+        _named([*study.overrides, *scale.overrides, *varied, left], settings)
     return list(cells.values())
 
 
@@ -115,13 +124,41 @@ def number(value: str) -> str | int | float:
     return value
 
 
-def _composed(overrides: list[str], settings: Settings) -> Config:
-    """The configuration of a cell. Raises ConfigError as `compose` does, with the cell's name."""
+def _composed(own: list[str], overrides: Sequence[str], settings: Settings) -> tuple[Config, Sequence[str]]:
+    """The configuration of a cell, and those of the overrides that it has options for."""
+    try:
+        return compose([*own, *overrides]), overrides
+    except ConfigError:
+        keys = {override: parse([override])[0].key_or_group for override in overrides}
+        if not all(map(_possible, keys.values())):
+            _named([*own, *overrides], settings)
+        base = _named(own, settings)
+        kept = [override for override, key in keys.items() if _has(base, key)]
+        return _named([*own, *kept], settings), kept
+
+
+def _named(overrides: list[str], settings: Settings) -> Config:
+    """As `compose`, with the cell's name in its errors."""
     try:
         return compose(overrides)
     except ConfigError as error:
         name = " ".join(f"{axis}={value}" for axis, value in settings.items())
         raise ConfigError(f"{error} (in the cell {name})") from error
+
+
+def _possible(key: str) -> bool:
+    """Whether some kind of model, source, agent, ... has this option; single words are left to `compose`."""
+    part, _, name = key.partition(".")
+    known = {f.name for kind in KINDS.get(part, {}).values() for f in fields(kind)}
+    return not name or name.split(".")[0] in known
+
+
+def _has(node: Any, key: str) -> bool:
+    """Whether a configuration has this dotted option; single words may be groups, which all of them have."""
+    first, _, rest = key.partition(".")
+    if isinstance(node, dict) or (not rest and isinstance(node, Config)):
+        return True
+    return hasattr(node, first) and (not rest or _has(getattr(node, first), rest))
 
 
 def _check_free(own: Sequence[str], varied: Sequence[str]) -> None:
