@@ -72,33 +72,28 @@ def choose(
 ) -> list[dict[str, str]]:
     """The settings {axis: value} of every cell of the grids, in order, each once.
 
-    only: values of an axis to keep; on an axis that takes any value, the values to run in place of the grid's.
-    Raises ConfigError for a value that no grid has.
+    only: values of an axis to keep. Those that no grid has, but the axis does, join the first grid with that
+    axis; on an axis that takes any value, they are run in place of the grid's. Raises ConfigError for others.
     """
+    named = [{axis: list(map(text, values)) for axis, values in grid.items()} for grid in grids]
     for axis, values in only.items():
-        known = {text(v) for grid in grids for v in grid.get(axis, ())}
-        if not known:
+        having = [grid for grid in named if axis in grid]
+        if not having:
             wanted = {name for grid in grids for name in grid}
             raise ConfigError(unknown_name("axis", f"{CHOOSE}{axis}", prefixed(wanted)))
+        for grid in having:
+            is_open = ANY in axes[axis]
+            grid[axis] = list(values) if is_open else [v for v in grid[axis] if v in values]
+        having[0][axis] += [v for v in values if not any(v in grid[axis] for grid in having)]
         for value in values:
-            if value not in known and ANY not in axes[axis]:
-                raise ConfigError(unknown_name(f"{CHOOSE}{axis} at this scale", value, known))
-    cells = []
-    for grid in grids:
-        lists = [_kept(list(map(text, values)), only.get(a), ANY in axes[a]) for a, values in grid.items()]
-        cells += [dict(zip(grid, values, strict=True)) for values in itertools.product(*lists)]
-    if not cells:
+            if value not in axes[axis] and ANY not in axes[axis]:
+                raise ConfigError(unknown_name(f"{CHOOSE}{axis}", value, axes[axis]))
+    products = [dict(zip(grid, v, strict=True)) for grid in named for v in itertools.product(*grid.values())]
+    if not products:
         raise ConfigError(
             f"no cell has all of {', '.join(f'{CHOOSE}{a}={list(v)}' for a, v in only.items())}"
         )
-    return [cell for i, cell in enumerate(cells) if cell not in cells[:i]]
-
-
-def _kept(values: list[str], only: Sequence[str] | None, is_open: bool) -> list[str]:
-    """A grid's values on one axis, as far as the request wants them."""
-    if only is None:
-        return values
-    return list(only) if is_open else [v for v in values if v in only]
+    return [cell for i, cell in enumerate(products) if cell not in products[:i]]
 
 
 def digest_of(config: Config) -> str:

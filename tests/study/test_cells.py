@@ -10,7 +10,7 @@ from mbrl.core.errors import ConfigError
 from mbrl.study.cells import choose, digest_of, folder_for, plan
 from mbrl.study.request import Request
 
-AXES = {"method": {"a": [], "b": [], "c": []}, "k": {"*": ["source.horizon={k}"]}}
+AXES = {"method": {"a": [], "b": [], "c": [], "x": []}, "k": {"*": ["source.horizon={k}"]}}
 GRIDS = [{"method": ["a", "b"], "k": [1, 2]}, {"method": ["c"]}]
 
 
@@ -21,6 +21,7 @@ GRIDS = [{"method": ["a", "b"], "k": [1, 2]}, {"method": ["c"]}]
         ({"method": ["b", "c"]}, ["b1", "b2", "c"]),
         ({"k": ["2"]}, ["a2", "b2", "c"]),
         ({"k": ["7", "9"], "method": ["a"]}, ["a7", "a9"]),  # k takes any number
+        ({"method": ["x", "c"]}, ["x1", "x2", "c"]),  # of the axis, though of no grid
     ],
 )
 def test_the_cells_are_the_products_of_the_grids(only, expected):
@@ -36,12 +37,21 @@ def test_a_cell_of_two_grids_is_one_cell():
     ("only", "message"),
     [
         ({"methd": ["a"]}, "unknown axis 'cells.methd'; did you mean 'cells.method'.*cells.k, cells.method"),
-        ({"method": ["d"]}, "unknown cells.method at this scale 'd'.*known: a, b, c"),
+        ({"method": ["d"]}, "unknown cells.method 'd'.*known: a, b, c, x"),
     ],
 )
 def test_values_that_no_grid_has(only, message):
     with pytest.raises(ConfigError, match=message):
         choose(GRIDS, only, AXES)
+
+
+def test_values_that_no_grid_has_together():
+    grids, axes = (
+        [{"m": ["a"], "d": ["t"]}, {"m": ["b"], "d": ["n"]}],
+        {"m": {"a": [], "b": []}, "d": {"t": [], "n": []}},
+    )
+    with pytest.raises(ConfigError, match=r"no cell has all of cells.m=\['b'\], cells.d=\['t'\]"):
+        choose(grids, {"m": ["b"], "d": ["t"]}, axes)
 
 
 def request(tmp_path, *overrides, study="penalty_correlation", **only):
