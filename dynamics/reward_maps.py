@@ -123,6 +123,10 @@ REWARD_MAPS: dict[str, RewardMap] = {
     "plateau_12_down": plateau(5.0, 12.0, tilt=-0.02),
     "plateau_12_sloping": plateau(5.0, 12.0, tilt=-0.05),
     "plateau_12_falling": plateau(5.0, 12.0, tilt=-0.1),
+    # Tents: a ridge at n = 5, lower on both sides, with no cliff to fall from.
+    "tent_5": plateau(5.0, 100.0, tilt=-0.3),
+    "tent_5_flat": plateau(5.0, 100.0, tilt=-0.15),
+    "tent_8": plateau(8.0, 100.0, tilt=-0.3),
     # Smooth maps whose best places lie well within reach, for contrast.
     "bowl": bowl((4.0, 4.0)),
     "ring_6": ring(6.0),

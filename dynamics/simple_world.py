@@ -38,23 +38,28 @@ class SimpleWorld:
     obs_dim = 2
     action_dim = 2
 
-    def __init__(self, reward: str | RewardMap, *, device: torch.device | str = "cpu") -> None:
-        """reward: a name in REWARD_MAPS, or states [..., 2] -> rewards [...]. Raises ConfigError for another."""
+    def __init__(
+        self, reward: str | RewardMap, *, unit: float = 1.0, device: torch.device | str = "cpu"
+    ) -> None:
+        """reward: a name in REWARD_MAPS, or states [..., 2] -> rewards [...]. Raises ConfigError for another.
+
+        unit: observations are states divided by it. Maps, starts and reach stay in the plane's own lengths.
+        """
         if isinstance(reward, str):
             if reward not in REWARD_MAPS:
                 raise ConfigError(unknown_name("reward map", reward, REWARD_MAPS))
             reward = REWARD_MAPS[reward]
-        self.reward, self.device = reward, torch.device(device)
+        self.reward, self.unit, self.device = reward, unit, torch.device(device)
 
     def begin(self, obs: Tensor, sim_state: Tensor | None = None) -> None:
-        """Nothing to carry: the observation is the state."""
+        """Nothing to carry: the observation is the state, in its unit."""
 
     def step(
         self, carry: Any, obs: Tensor, action: Tensor, streams: Streams, *, members: bool = False
     ) -> DynamicsStep:
-        """obs [S, B, 2] + action [S, B, 2], clipped to [-1, 1]; the one "member" is the truth, with std 0."""
-        next_obs = obs + action.clamp(-1.0, 1.0)
-        reward = self.reward(next_obs)
+        """State [S, B, 2] + action [S, B, 2], clipped to [-1, 1]; the one "member" is the truth, with std 0."""
+        state = obs * self.unit + action.clamp(-1.0, 1.0)
+        next_obs, reward = state / self.unit, self.reward(state)
         terminal = torch.zeros_like(reward, dtype=torch.bool)
         prediction = None
         if members:
