@@ -43,6 +43,11 @@ def write_command(request: Request) -> None:
     _replace(request.out / f"{request.study}.meta.json", _dumped(meta, indent=1) + "\n")
 
 
+def write_file(path: Path, value: Any) -> Path:
+    """Any values as one JSON file, in one step."""
+    return _replace(path, _dumped(value) + "\n")
+
+
 def plain(value: Any) -> Any:
     """Lists and dicts all the way down, with None for numbers that are not finite: JSON has none of those."""
     if isinstance(value, Mapping):

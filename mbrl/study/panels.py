@@ -38,7 +38,9 @@ def distinct(rows: Iterable[Row], axis: str) -> list:
 
 
 def lines(axis: Axes, rows: Sequence[Row], x: str, y: str, *, colour: tuple, label: str) -> None:
-    """y against the setting x: every seed thin, the mean of those that have a value thick."""
+    """y against the setting x: every seed thin, the mean of those that have a value thick; nothing for no rows."""
+    if not rows:
+        return
     rows = sorted(rows, key=lambda row: row[x])
     places = [row[x] for row in rows]
     values = np.array([column(row, y) for row in rows])
@@ -53,13 +55,38 @@ def dots(axis: Axes, place: float, values: Seeds, *, colour: tuple, label: str |
     axis.plot(average, [place], "|", color=colour, markersize=13, markeredgewidth=2.2, label=label)
 
 
+def endings(axis: Axes, row: Row, place: float) -> None:
+    """How a cell ended at height `place`, where that was not as planned."""
+    if row["status"] != "finished":
+        across = axis.get_yaxis_transform()
+        axis.text(0.99, place, row["status"], fontsize=6, ha="right", va="center", transform=across)
+
+
 def curves(axis: Axes, row: Row, name: str, *, colour: tuple, label: str) -> None:
     """A row's curves [S][T] against row["at_update"]: every seed thin, their mean thick."""
-    if row.get(name) is None:
-        return
-    values = np.array([[np.nan if v is None else v for v in curve] for curve in row[name]], dtype=float)
-    axis.plot(row["at_update"], values.T, color=colour, linewidth=0.7, alpha=0.45)
-    axis.plot(row["at_update"], mean(values, 0), color=colour, linewidth=1.8, label=label)
+    if row.get(name) is not None:
+        _course(axis, row["at_update"], row[name], colour, label)
+
+
+def by_step(axis: Axes, row: Row, name: str, *, colour: tuple, label: str, first: int = 1) -> None:
+    """A row's figures [S][T] at rollout steps first, first + 1, ...: every seed thin, their mean thick."""
+    if row.get(name) is not None:
+        steps = list(range(first, first + len(row[name][0])))
+        _course(axis, steps, row[name], colour, label)
+        axis.set_xticks(steps)
+
+
+def _course(
+    axis: Axes, places: Sequence[float], seeds: Sequence[Sequence], colour: tuple, label: str
+) -> None:
+    values = np.array([[np.nan if v is None else v for v in curve] for curve in seeds], dtype=float)
+    axis.plot(places, values.T, color=colour, linewidth=0.7, alpha=0.45)
+    axis.plot(places, mean(values, 0), color=colour, linewidth=1.8, label=label)
+
+
+def spread(n: int) -> list[float]:
+    """Shifts that set n marks apart around a place."""
+    return np.linspace(-0.25, 0.25, n).tolist() if n > 1 else [0.0]
 
 
 def mean(values: np.ndarray, axis: int) -> np.ndarray:
@@ -79,9 +106,14 @@ def behaviour(axis: Axes, rows: Sequence[Row], *, upright: bool = False) -> None
 
 
 def signed_log(axis: Axes, *, upright: bool = False) -> None:
-    """A scale that is linear near 0 and logarithmic beyond 10, for figures that may grow without bound."""
-    (axis.set_xscale if upright else axis.set_yscale)("symlog", linthresh=10)
+    """For figures that may grow without bound: linear near 0, logarithmic beyond 10, if they go beyond 50.
+
+    Call it when everything is drawn. A line marks 0.
+    """
     (axis.axvline if upright else axis.axhline)(0, color="0.6", linewidth=0.8)
+    drawn = axis.dataLim.intervalx if upright else axis.dataLim.intervaly
+    if np.isfinite(drawn).all() and np.abs(drawn).max() > 50:
+        (axis.set_xscale if upright else axis.set_yscale)("symlog", linthresh=10)
 
 
 def panels(rows: int, columns: int, *, width: float = 4.4, height: float = 3.3) -> tuple[Figure, np.ndarray]:
@@ -90,12 +122,14 @@ def panels(rows: int, columns: int, *, width: float = 4.4, height: float = 3.3) 
 
 
 def finish(figure: Figure, path: Path, title: str) -> None:
-    """Legends where there is something to name, a title, and the file."""
+    """Legends, the same one only once, a title, and the file."""
+    seen = []
     for axis in figure.axes:
         handles, labels = axis.get_legend_handles_labels()
         named = dict(zip(labels, handles, strict=True))
-        if named:
+        if named and not any(named.keys() <= names for names in seen):
             axis.legend(named.values(), named.keys(), fontsize=7, framealpha=0.7)
+            seen.append(named.keys())
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=130)

@@ -2,8 +2,16 @@
 
 from typing import Protocol
 
+from mbrl.study.audits import correlation_values, error_values
 from mbrl.study.outputs import Row
-from mbrl.study.pictures import against, draw_collapse, draw_ensemble, draw_methods
+from mbrl.study.pictures import (
+    against,
+    draw_collapse,
+    draw_correlation,
+    draw_ensemble,
+    draw_errors,
+    draw_methods,
+)
 from mbrl.study.request import Request
 from mbrl.study.runner import Study
 from mbrl.study.values import curve_values, reach_values
@@ -25,9 +33,11 @@ STUDIES: dict[str, Runnable] = {
             "weight", "method", "Return against the model's quality", "w: -1 untrained, 0 learned, 1 true"
         ),
     ),
+    "penalty_correlation": Study([reach_values], draw_correlation, audit=correlation_values),
+    "reward_error": Study([reach_values], draw_errors, audit=error_values),
     "rollout_length": Study(
         [reach_values],
-        against("horizon", "method", "Rollout length", "rollout length k", columns="dynamics"),
+        against("horizon", "method", "Rollout length", "rollout length k", split="dynamics"),
     ),
     "true_dynamics": Study([reach_values, curve_values], draw_methods),
 }

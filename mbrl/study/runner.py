@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
+from mbrl.conf.studies import load_study
 from mbrl.core.device import pick_device
 from mbrl.core.errors import MbrlError
 from mbrl.run.build import dataset_from_config, train_from_config
 from mbrl.run.build.model import true_dynamics
+from mbrl.study.audits import Audit, audited
 from mbrl.study.cells import Cell, plan
 from mbrl.study.outputs import Row, write_command, write_rows
 from mbrl.study.request import Request
@@ -27,10 +29,14 @@ Measure = Callable[[Path, Sequence[int]], Values]
 
 @dataclass(frozen=True)
 class Study:
-    """What is particular to one study of training runs: what it reads off finished cells, and its picture."""
+    """What is particular to one study of training runs: what it reads off cells that ended, and its picture.
+
+    measures: of run folders; audit: of the cells' reach audits, which are made where there is one.
+    """
 
     measures: Sequence[Measure]
     draw: Callable[[Sequence[Row], Path], None]
+    audit: Callable[[Audit], Values] | None = None
 
     def run(self, request: Request) -> list[Row]:
         """All cells, then the picture. Rows, one a cell, are on disk as soon as their cell has ended.
@@ -68,8 +74,8 @@ class Study:
         row["dataset"] = row["dataset"] or cell.config.dataset.source
         row["run"] = str(cell.folder.relative_to(request.out))
         try:
-            for measure in self.measures if row["status"] in ENDED else ():
-                row |= measure(cell.folder, cell.config.seeds)
+            if row["status"] in ENDED:
+                row |= self._measured(request, cell)
         except MbrlError as error:
             failure = error
         if row["status"] == "diverged":
@@ -77,6 +83,16 @@ class Study:
         if failure is not None:
             row |= {"status": "failed", "diagnosis": str(failure)}
         return row, failure
+
+    def _measured(self, request: Request, cell: Cell) -> Values:
+        """What this study in particular reads off a cell."""
+        values: Values = {}
+        for measure in self.measures:
+            values |= measure(cell.folder, cell.config.seeds)
+        if self.audit is not None:
+            conf = load_study(request.study).scales[request.scale].audit
+            values |= self.audit(audited(cell.folder, cell.config.device, conf))
+        return values
 
 
 def check(cells: Sequence[Cell]) -> None:
