@@ -14,6 +14,7 @@ from mbrl.study.pictures import (
 )
 from mbrl.study.request import Request
 from mbrl.study.runner import Study
+from mbrl.study.simple_env_study import SimpleEnv
 from mbrl.study.values import curve_values, reach_values
 
 
@@ -39,5 +40,6 @@ STUDIES: dict[str, Runnable] = {
         [reach_values],
         against("horizon", "method", "Rollout length", "rollout length k", split="dynamics"),
     ),
+    "simple_env": SimpleEnv(),
     "true_dynamics": Study([reach_values, curve_values], draw_methods),
 }

@@ -1,0 +1,49 @@
+"""The study simple_env as scripts/study.py starts it."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from mbrl.conf.studies import load_study
+from mbrl.core.errors import ConfigError
+from mbrl.study.registry import STUDIES
+from mbrl.study.request import Request
+from mbrl.study.simple_env_cell import Cell
+
+
+def reject(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def test_its_axes_are_the_fields_of_a_cell():
+    assert set(load_study("simple_env").axes) == {field.name for field in fields(Cell)}
+
+
+def test_the_simple_environment_runs_and_is_kept(tmp_path, capsys):
+    request = Request("simple_env", "debug", tmp_path, ("updates=10",), {"method": ("base", "ravl_n10_eta1")})
+    rows = STUDIES["simple_env"].run(request)
+    assert [row["method"] for row in rows] == ["base", "ravl_n10_eta1"]
+    assert {"reward_map", "method", "seeds", "failed", "return_mean", "q_minus_oracle"} <= rows[0].keys()
+    assert json.loads((tmp_path / "simple_env.json").read_text(), parse_constant=reject) == rows
+    assert (tmp_path / "simple_env.png").stat().st_size > 15_000
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    assert STUDIES["simple_env"].run(request) == rows
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()} == kept
+
+
+@pytest.mark.parametrize(
+    ("overrides", "only", "message"),
+    [
+        (["udpates=3"], {}, "unknown option of study=simple_env 'udpates'; did you mean 'updates'"),
+        (["updates=2.5"], {}, "updates must be a whole number, got 2.5"),
+        (["seeds=3"], {}, "seeds must be a list, got 3"),
+        (["lr=fast"], {}, "lr must be a number, got 'fast'"),
+        ([], {"method": ("bse",)}, "unknown method 'bse'; did you mean 'base'"),
+        ([], {"reward_map": ("clif",)}, "unknown.*'clif'"),
+    ],
+)
+def test_bad_input_for_the_simple_environment(overrides, only, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        STUDIES["simple_env"].run(Request("simple_env", "debug", tmp_path / "out", tuple(overrides), only))
+    assert not (tmp_path / "out").exists()
