@@ -5,6 +5,7 @@ python scripts/diagnose.py runs/quickstart --checkpoint checkpoint-diverged --se
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from mbrl.conf.cli import reported_errors
@@ -43,7 +44,8 @@ def main() -> None:
             device=args.device,
             fit=args.fit,
         )
-        print(page)
+        found = json.loads((page.parent / "audit.json").read_text())
+        print(f"{found['verdict']['sentence']}\n{page}")
 
 
 if __name__ == "__main__":
