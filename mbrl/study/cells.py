@@ -73,27 +73,32 @@ def choose(
     """The settings {axis: value} of every cell of the grids, in order, each once.
 
     only: values of an axis to keep. Those that no grid has, but the axis does, join the first grid with that
-    axis; on an axis that takes any value, they are run in place of the grid's. Raises ConfigError for others.
+    axis; on an axis that takes any value, they are run in place of the grid's, and on one that is in no grid, in
+    every cell. Raises ConfigError for an axis or a value that the study does not know.
     """
     named = [{axis: list(map(text, values)) for axis, values in grid.items()} for grid in grids]
     for axis, values in only.items():
+        _check_known(axis, values, axes)
+        if not any(axis in grid for grid in named):
+            named = [{**grid, axis: list(values)} for grid in named]
         having = [grid for grid in named if axis in grid]
-        if not having:
-            wanted = {name for grid in grids for name in grid}
-            raise ConfigError(unknown_name("axis", f"{CHOOSE}{axis}", prefixed(wanted)))
         for grid in having:
-            is_open = ANY in axes[axis]
-            grid[axis] = list(values) if is_open else [v for v in grid[axis] if v in values]
+            grid[axis] = list(values) if ANY in axes[axis] else [v for v in grid[axis] if v in values]
         having[0][axis] += [v for v in values if not any(v in grid[axis] for grid in having)]
-        for value in values:
-            if value not in axes[axis] and ANY not in axes[axis]:
-                raise ConfigError(unknown_name(f"{CHOOSE}{axis}", value, axes[axis]))
     products = [dict(zip(grid, v, strict=True)) for grid in named for v in itertools.product(*grid.values())]
     if not products:
         raise ConfigError(
             f"no cell has all of {', '.join(f'{CHOOSE}{a}={list(v)}' for a, v in only.items())}"
         )
     return [cell for i, cell in enumerate(products) if cell not in products[:i]]
+
+
+def _check_known(axis: str, values: Sequence[str], axes: Axes) -> None:
+    if axis not in axes:
+        raise ConfigError(unknown_name("axis", f"{CHOOSE}{axis}", prefixed(axes)))
+    for value in values:
+        if value not in axes[axis] and ANY not in axes[axis]:
+            raise ConfigError(unknown_name(f"{CHOOSE}{axis}", value, axes[axis]))
 
 
 def digest_of(config: Config) -> str:

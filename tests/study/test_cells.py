@@ -10,7 +10,7 @@ from mbrl.core.errors import ConfigError
 from mbrl.study.cells import choose, digest_of, folder_for, plan
 from mbrl.study.request import Request
 
-AXES = {"method": {"a": [], "b": [], "c": [], "x": []}, "k": {"*": ["source.horizon={k}"]}}
+AXES = {"method": {"a": [], "b": [], "c": [], "x": []}, "k": {"*": ["source.horizon={k}"]}, "w": {"*": []}}
 GRIDS = [{"method": ["a", "b"], "k": [1, 2]}, {"method": ["c"]}]
 
 
@@ -22,6 +22,10 @@ GRIDS = [{"method": ["a", "b"], "k": [1, 2]}, {"method": ["c"]}]
         ({"k": ["2"]}, ["a2", "b2", "c"]),
         ({"k": ["7", "9"], "method": ["a"]}, ["a7", "a9"]),  # k takes any number
         ({"method": ["x", "c"]}, ["x1", "x2", "c"]),  # of the axis, though of no grid
+        (
+            {"method": ["a", "c"], "k": ["1"], "w": ["8", "9"]},
+            ["a18", "a19", "c8", "c9"],
+        ),  # of no grid's axes
     ],
 )
 def test_the_cells_are_the_products_of_the_grids(only, expected):
@@ -36,7 +40,10 @@ def test_a_cell_of_two_grids_is_one_cell():
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        ({"methd": ["a"]}, "unknown axis 'cells.methd'; did you mean 'cells.method'.*cells.k, cells.method"),
+        (
+            {"methd": ["a"]},
+            "unknown axis 'cells.methd'; did you mean 'cells.method'.*cells.k, cells.method, cells.w",
+        ),
         ({"method": ["d"]}, "unknown cells.method 'd'.*known: a, b, c, x"),
     ],
 )
