@@ -23,7 +23,7 @@ CASES = [
     EnvSpec("HalfCheetah-v5", WEIGHTS | {"frame_skip": 2, "reset_noise_scale": 0.5}),
     EnvSpec("Hopper-v4", WEIGHTS | SEEN | {"healthy_reward": 2.5}),
     EnvSpec("Hopper-v4", {"terminate_when_unhealthy": False, "healthy_z_range": [1.2, INF]}),
-    EnvSpec("Hopper-v5", WEIGHTS | {"healthy_state_range": [-1.5, 1.5], "healthy_reward": 2.0}),
+    EnvSpec("Hopper-v5", WEIGHTS | {"healthy_state_range": [-1.2, 1.2], "healthy_reward": 2.0}),
     EnvSpec("Hopper-v5", {"terminate_when_unhealthy": False, "healthy_angle_range": [-0.05, 0.05]}),
     EnvSpec("Walker2d-v4", {"healthy_z_range": [1.1, 1.3], "healthy_angle_range": [-0.2, 0.4]}),
     EnvSpec("Walker2d-v5", WEIGHTS | {"xml_file": "walker2d.xml", "frame_skip": 3, "healthy_reward": 0.5}),
@@ -44,6 +44,19 @@ def test_arguments_of_the_environment_are_honoured(spec):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
     if not spec.kwargs.get("terminate_when_unhealthy", True):
         assert not path.terminal.any()
+
+
+@pytest.mark.parametrize(("version", "forces"), [("v4", 3), ("v5", 1)])
+def test_forces_at_the_end_of_the_rail_are_observed(version, forces):
+    spec = EnvSpec(f"InvertedDoublePendulum-{version}")
+    states = np.zeros((12, 6))
+    states[:, 0], states[:, 3] = np.linspace(0.95, 1.0, 12), np.linspace(0, 2, 12)
+    action = np.full((12, 1), 0.1, dtype=np.float32)
+    _, obs, _, _ = TrueDynamics(spec, threads=1).simulate(states, action)
+    np.testing.assert_allclose(obs, step_from(spec, states, action)[1], rtol=0, atol=1e-9)
+    assert obs.shape == (12, 8 + forces)
+    assert obs[:, 8].min() == -10  # clipped
+    assert ((obs[:, 8] > -10) & (obs[:, 8] < 0)).any()
 
 
 @pytest.mark.parametrize(
