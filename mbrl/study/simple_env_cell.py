@@ -62,9 +62,9 @@ class Training:
     tau: float = 0.02
     backup_entropy: bool = False
     horizon: int = 10
-    starts: int = 400
+    starts: int = 256
     retain: int = 5
-    refresh_every: int = 250
+    refresh_every: int = 100
     oracle_horizon: int = 300
     edge_cost: float = 10.0
 

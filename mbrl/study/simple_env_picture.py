@@ -113,7 +113,9 @@ def _penalties(axis: Axes, rows: Sequence[Row]) -> None:
 def _paths(figure: Any, rows: Sequence[Row]) -> None:
     """Final episodes, one a seed, over the reward map; squares: the starts, and the reach of rollouts."""
     axis = torch.linspace(-SPAN, SPAN, 161)
-    reward = SimpleWorld(rows[0]["reward_map"]).reward(torch.cartesian_prod(axis, axis)).view(161, 161).numpy()
+    reward = (
+        SimpleWorld(rows[0]["reward_map"]).reward(torch.cartesian_prod(axis, axis)).view(161, 161).numpy()
+    )
     panels = figure.subplots(1, len(rows), squeeze=False)[0]
     for panel, row in zip(panels, rows, strict=True):
         panel.imshow(reward.T, extent=[-SPAN, SPAN] * 2, origin="lower", cmap="viridis")
