@@ -50,6 +50,9 @@ LIMITS = (
     "Where no simulator is known, or a state cannot be reconstructed from its observation, nothing is said "
     "of the truth there; how many states that concerns is stated. A learned model's observation may be none"
     " the simulator could show (sines and cosines of an angle off the unit circle, a quaternion off length "
-    "1): it is read as the nearest state.",
+    "1): it is read as the nearest state. States that are left out are no random sample: where velocities "
+    "are clipped, they are the fast ones.",
+    "A penalty on uncertainty is part of what critics learn and no part of a true return: with one, critics "
+    "may promise less than the policy collects by design.",
 )
 """What every page says at its end."""

@@ -74,8 +74,8 @@ def edge(m: Measured, seeds: int) -> Finding:
         if passed <= 0:
             return False, "the edge is not overestimated"
         text = (
-            f"gain {gain:+.4g} ± {error:.2g} of {kept:.4g} needed; of {total:.4g} overestimated at the data, "
-            f"{passed:.4g} is passed on from the edge"
+            f"gain {gain:+.4g} ± {error:.2g}; {kept:.4g} keeps up the {total:.4g} at the data, to which targets "
+            f"pass on {passed:.4g} from the edge"
         )
         return gain > SIGMAS * error and gain >= MOST * kept, text
 
@@ -101,7 +101,7 @@ def model(m: Measured, seeds: int) -> Finding:
             return None, "too few rollouts whose states are known"
         if kept <= 0:
             return False, "the data states are not overestimated"
-        text = f"{part:+.4g} ± {error:.2g} of {kept:.4g} needed"
+        text = f"{part:+.4g} ± {error:.2g}; {kept:.4g} keeps the overestimate at the data up"
         return part > SIGMAS * error and part >= MOST * kept, text
 
     rule = (
