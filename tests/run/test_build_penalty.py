@@ -115,33 +115,47 @@ def test_an_unknown_name_is_refused():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """run(label, *overrides): a run under the debug preset on the sample, its metrics and what it learned."""
+    """run(model, *overrides): a run under the debug preset on the sample, its metrics and what it learned."""
     place = tmp_path_factory.mktemp("runs")
-    common = ["preset=debug", "device=cpu", "agent=sac", "seeds=[0,4]", f"dynamics.cache={place / 'cache'}"]
+    common = ["preset=debug", "device=cpu", "agent=sac", "seeds=[0,4]", f"out={place / 'run'}"]
+    models = {"learned": [f"dynamics.cache={place / 'cache'}"], "true": ["dynamics=mujoco"]}
 
-    def train(label, *overrides):
-        folder = train_from_config(compose([*common, f"out={place / label}", *overrides]))
-        return list(read_metrics(folder / "metrics.jsonl")), flatten(
-            load_tree(folder / "checkpoint")[0]["agent"]
-        )
+    def train(model, *overrides):
+        folder = train_from_config(compose([*common, *models[model], *overrides]))
+        metrics, (tree, _) = read_metrics(folder / "metrics.jsonl"), load_tree(folder / "checkpoint")
+        return metrics, flatten(tree["agent"])
 
     return train
 
 
 @pytest.fixture(scope="module")
-def base(run):
-    return run("base")
+def bases(run):
+    return {model: run(model) for model in ("learned", "true")}
 
 
-@pytest.mark.parametrize("name", sorted(PENALTIES.keys() - {"none"}))
-def test_a_run_end_to_end(name, run, base):
-    metrics, learned = run(
-        name, f"penalty={name}", "penalty.coefficient=" + ("0.1" if name == "morel" else "10")
-    )
-    assert not any("source/penalty_mean" in row for row in base[0])
+OPTIONS = pytest.mark.parametrize("name", sorted(PENALTIES.keys() - {"none"}))
+
+
+@OPTIONS
+def test_a_run_end_to_end(name, run, bases):
+    coefficient = 0.1 if name == "morel" else 10
+    metrics, learned = run("learned", f"penalty={name}", f"penalty.coefficient={coefficient}")
+    before, base = bases["learned"]
+    assert not any("source/penalty_mean" in row for row in before)
     seen = [row for row in metrics if "source/penalty_mean" in row]
     assert {row["seed"] for row in seen} == {0, 4}
     for row in seen:
         assert row["source/penalty_max"] >= row["source/penalty_mean"] > 0
         assert (row["source/penalty_ended"] > 0) == (name == "morel")
-    assert any(not torch.equal(learned[k], base[1][k]) for k in learned)
+    assert any(not torch.equal(learned[k], base[k]) for k in base)
+
+
+@OPTIONS
+def test_under_the_true_dynamics_a_run_is_the_base_procedure_bit_for_bit(name, run, bases):
+    metrics, learned = run("true", f"penalty={name}", "penalty.coefficient=10")
+    _, base = bases["true"]
+    assert all(torch.equal(learned[k], base[k]) for k in base)
+    seen = [row for row in metrics if "source/penalty_mean" in row]
+    assert seen
+    for row in seen:
+        assert [row[f"source/penalty_{what}"] for what in ("mean", "max", "ended")] == [0, 0, 0]
