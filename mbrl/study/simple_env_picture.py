@@ -18,6 +18,17 @@ from mbrl.dynamics.simple_world import START, SimpleWorld
 Row = dict[str, Any]
 SPAN = 20.0
 """Half the width of the drawn plane."""
+SETTINGS = {
+    "reward_map": None,
+    "width": None,
+    "reward_shift": 0.0,
+    "reward_scale": 1.0,
+    "unit": 1.0,
+    "bias_spread": 0.0,
+    "hidden_scale": 1.0,
+    "head_scale": 1.0,
+}
+"""What makes a cell besides its method, and the values that need no mention."""
 
 
 def draw(rows: Sequence[Row], out: Path) -> Path:
@@ -28,13 +39,13 @@ def draw(rows: Sequence[Row], out: Path) -> Path:
     groups = grouped(rows)
     shown = max(groups, key=lambda g: spread(groups[g]))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    height = 8.2 + 0.32 * len(groups)
-    figure = plt.figure(figsize=(15, height))
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[3.4, 3.4, height - 6.8])
+    bars = 1.6 + 0.32 * len(groups)
+    figure = plt.figure(figsize=(15, 8.2 + bars), layout="constrained")
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[4.8, 2.9, bars])
     _course(top.subplots(1, 3), groups[shown])
     _paths(middle, groups[shown])
     _table(bottom.subplots(), groups, methods)
-    top.suptitle(f"{title(shown)}: {len(rows[0]['seeds'])} seeds a method, mean and range", fontsize=11)
+    top.suptitle(f"{title(shown)}: {len(rows[0]['seeds'])} seeds a method, mean and quartiles", fontsize=11)
     path = out / "simple_env.png"
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -45,7 +56,7 @@ def grouped(rows: Sequence[Row]) -> dict[tuple, list[Row]]:
     """Rows by everything that makes a cell but its method."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
-        key = tuple(row[k] for k in ("reward_map", "reward_shift", "width", "hidden_scale", "head_scale"))
+        key = tuple(row[k] for k in SETTINGS)
         groups.setdefault(key, []).append(row)
     return groups
 
@@ -58,11 +69,9 @@ def spread(rows: Sequence[Row]) -> tuple[float, int]:
 
 def title(key: tuple) -> str:
     """A group in words."""
-    name, shift, width, hidden, head = key
-    words = [name, f"2x{width}"]
-    words += [f"r{shift:+g}"] if shift else []
-    words += [f"init x{hidden:g}, x{head:g}"] if (hidden, head) != (1.0, 1.0) else []
-    return ", ".join(words)
+    name, width, *rest = key
+    pairs = zip(list(SETTINGS.items())[2:], rest, strict=True)
+    return ", ".join([name, f"2x{width}", *(f"{k}={v:g}" for (k, usual), v in pairs if v != usual)])
 
 
 def _colours(rows: Sequence[Row]) -> list[Any]:
@@ -76,18 +85,18 @@ def _course(axes: Sequence[Axes], rows: Sequence[Row]) -> None:
         course = row["course"]
         curves = np.array(course["returns"], dtype=float)
         returns.plot(course["update"], curves.mean(1), color=colour, label=row["method"])
-        returns.fill_between(course["update"], curves.min(1), curves.max(1), color=colour, alpha=0.1)
+        low, high = np.quantile(curves, [0.25, 0.75], axis=1)
+        returns.fill_between(course["update"], low, high, color=colour, alpha=0.12)
         values.plot(course["update"], np.array(course["q"], dtype=float), color=colour, label=row["method"])
         values.plot(course["update"], np.array(course["oracle_q"], dtype=float), "--", color=colour)
-    for level, name in (
-        ("optimum_return", "optimum"),
-        ("threshold_return", "verdict"),
-        ("nothing_return", "still"),
-    ):
-        returns.axhline(rows[0][level], color="k", linewidth=0.8, linestyle=":")
-        returns.text(0, rows[0][level], name, fontsize=7, va="bottom")
+    for level in ("optimum", "threshold", "nothing"):
+        height = rows[0][f"{level}_return"]
+        returns.axhline(height, color="k", linewidth=0.8, linestyle=":")
+        returns.annotate(
+            level, (1.0, height), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="bottom"
+        )
     returns.set(xlabel="updates", ylabel="return over 30 steps", title="Return")
-    values.set(xlabel="updates", ylabel="value", title="min Q (solid) and its true value (dashed)")
+    values.set(xlabel="updates", ylabel="value", title="min Q (solid), true value (dashed)")
     returns.legend(fontsize=7, framealpha=0.6)
     _penalties(penalties, rows)
 
@@ -106,7 +115,7 @@ def _penalties(axis: Axes, rows: Sequence[Row]) -> None:
     axis.set_xticks(
         np.arange(len(rows)), [row["method"] for row in rows], rotation=30, ha="right", fontsize=7
     )
-    axis.set(ylabel="mean Q - min Q", title="Effective penalty, evenly over the exact sets")
+    axis.set(ylabel="mean Q - min Q", title="Effective penalty on the exact sets")
     axis.legend(fontsize=7)
 
 
