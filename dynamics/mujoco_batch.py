@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -17,7 +18,12 @@ from mujoco.rollout import Rollout
 from mbrl.core.errors import ConfigError
 
 Inside = Callable[[mujoco.MjData], Sequence[np.ndarray]]
-"""Arrays of an MjData, views not copies, that hold what was computed inside the last simulator step."""
+"""Flat arrays of an MjData, views not copies, that hold what was computed inside the last simulator step."""
+
+END_STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
+"""time, qpos, qvel, for models that `check_state_is_complete` lets pass."""
+START_STATE = END_STATE | int(mujoco.mjtState.mjSTATE_WARMSTART | mujoco.mjtState.mjSTATE_CTRL)
+"""The same, then the solver's first guess [nv], then controls."""
 
 BEGIN = 1.0
 """Time at which every row starts. A reset puts it to 0, so a row that ends at another time than it should was
@@ -84,40 +90,47 @@ class Substeps:
         check_state_is_complete(model)
         self.model, self.frame_skip, threads = model, frame_skip, threads or cores()
         self.data = [mujoco.MjData(model) for _ in range(threads)]
-        self.views = [list(inside(data)) for data in self.data]
-        self.size = sum(view.size for view in self.views[0])
+        self.views = [_places(inside(data)) for data in self.data]
+        self.size = self.views[0][-1][0].stop
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.end = BEGIN + frame_skip * model.opt.timestep
 
     def __call__(self, state: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The next state [B, D], and what was computed inside the last step [B, L], for state [B, D] float64."""
-        shape = len(state), 1 + state.shape[1]
-        ends, inner = np.empty(shape), np.empty((len(state), self.size))
-        starts = np.concatenate([np.full((len(state), 1), BEGIN), state], axis=1)
-        control = np.asarray(control, dtype=np.float64)
-        parts = np.array_split(np.arange(len(state)), len(self.data))
-        work = [(i, part, starts, control, ends, inner) for i, part in enumerate(parts)]
+        rows, width = state.shape
+        starts = np.zeros((rows, 1 + width + self.model.nv + self.model.nu))
+        starts[:, 0], starts[:, 1 : 1 + width] = BEGIN, state
+        starts[:, 1 + width + self.model.nv :] = control  # after the solver's first guess, which is 0
+        ends, inner = np.empty((rows, 1 + width)), np.empty((rows, self.size))
+        bounds = np.linspace(0, rows, len(self.data) + 1).astype(int)
+        parts = [slice(a, b) for a, b in pairwise(bounds)]
+        work = [(thread, starts[part], ends[part], inner[part]) for thread, part in enumerate(parts)]
         with quiet():
             for _ in map(self._run, work) if self.pool is None else self.pool.map(self._run, work):
                 pass
         return _lost_as_nan(ends[:, 1:].copy(), ends[:, 0], self.end), inner
 
-    def _run(self, job: tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """The rows of one thread. Every row starts its solver afresh, as in a rollout."""
-        thread, rows, starts, control, ends, inner = job
-        data, views, full = self.data[thread], self.views[thread], mujoco.mjtState.mjSTATE_FULLPHYSICS.value
-        for row in rows.tolist():
-            mujoco.mj_setState(self.model, data, starts[row], full)
-            data.qacc_warmstart[:] = 0.0
-            data.ctrl[:] = control[row]
-            mujoco.mj_step(self.model, data, nstep=self.frame_skip)
-            mujoco.mj_getState(self.model, data, ends[row], full)
-            np.concatenate(views, out=inner[row])
+    def _run(self, job: tuple[int, np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """The rows of one thread. Python's share of the time counts here, hence few calls a row."""
+        thread, starts, ends, inner = job
+        model, data, views, steps = self.model, self.data[thread], self.views[thread], self.frame_skip
+        for start, end, found in zip(starts, ends, inner, strict=True):
+            mujoco.mj_setState(model, data, start, START_STATE)
+            mujoco.mj_step(model, data, steps)
+            mujoco.mj_getState(model, data, end, END_STATE)
+            for place, view in views:
+                found[place] = view
+
+
+def _places(views: Sequence[np.ndarray]) -> list[tuple[slice, np.ndarray]]:
+    """Each view with its entries among all of them side by side."""
+    stops = np.cumsum([view.size for view in views]).tolist()
+    return [(slice(stop - view.size, stop), view) for stop, view in zip(stops, views, strict=True)]
 
 
 def check_state_is_complete(model: mujoco.MjModel) -> None:
     """Raise ConfigError unless (time, qpos, qvel) is all the physics has: no actuator states, no plugins."""
-    size = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)
+    size = mujoco.mj_stateSize(model, END_STATE)
     if size != 1 + model.nq + model.nv:
         raise ConfigError(
             f"this model has {size - 1} physics states, more than its {model.nq} positions and {model.nv} "
