@@ -55,6 +55,8 @@ def test_a_learned_model_with_a_known_truth_has_every_part():
     # the members are 0.2 apart in every entry, wherever they are asked
     assert found.correlation["max_discrepancy"].reason[0].startswith("the measure is constant")
     assert found.share["synthetic"].tolist() == pytest.approx([0.5, 0.5])
+    real = 0.25 * float((~DATA.terminal).double().mean())
+    assert found.share["batch"].tolist() == pytest.approx([0.75 / 2 / (0.75 + real)] * 2)
     assert found.bias.overestimate["min_soft"].mean.shape == (2, K + 1)
     assert found.targets.mean.shape == (2, K)
 

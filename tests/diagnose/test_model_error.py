@@ -154,7 +154,8 @@ def test_starts_without_a_state_are_left_out_and_none_at_all_is_an_error():
         Chain(pay=3.0), Clipped(), Right(), starts(at(torch.tensor([[1.0], [20.0]]))), K, SEEDS
     )
     assert found.left_out.tolist() == [4, 4]
-    assert found.difference.count.tolist() == [[4] * K] * 2
+    for figure in (found.model, found.true, found.difference, found.model_alive):
+        assert figure.count.tolist() == [[4] * K] * 2
     assert found.difference.mean.flatten().tolist() == [2.0] * 6
     with pytest.raises(MismatchError, match="no start has a simulator state"):
         paired_rewards(Chain(), Clipped(), Right(), starts(at(torch.full((2, 1), 20.0))), K, SEEDS)

@@ -43,6 +43,25 @@ def test_nearest_against_all_distances():
     assert nearest(cKDTree(np.empty((0, 3))), query, 5).shape == (0,)
 
 
+def test_against_all_distances_to_all_updated_states():
+    data, k, n = at(Streams((7,), "states").rand(40, 1)[0]), 2, 9
+    index = draw_starts(torch.arange(40), n, SEEDS)
+    rest = others(torch.arange(40), index, 12, SEEDS)
+    depths = roll(Chain(end=2.5), Right(), data, index, k, SEEDS)
+    # one step more than is updated: it must not count
+    updated = roll(Chain(end=2.5), Right(), data, rest, k, SEEDS, "updated")
+    found = nearness(depths, updated, data.obs, torch.tensor([0.5]), SEEDS, neighbours=2)
+    for s in range(2):
+        free = [float(data.obs[i, 0]) for i in range(40) if i not in index[s]]
+        seen = free + [float(data.obs[i, 0]) + 1 for i in rest[s]]
+        for d in range(k + 1):
+            states = [float(data.obs[i, 0]) + d for i in index[s] if float(data.obs[i, 0]) + d < 2.5]
+            distances = [sorted(abs(x - y) / 0.5 for y in seen)[1] for x in states]
+            assert found.quantiles[s, d].tolist() == pytest.approx(
+                np.quantile(distances, [0.1, 0.5, 0.9]), rel=1e-3
+            )
+
+
 def test_a_step_beyond_the_last_updated_state():
     """Starts evenly on [0, 1): depths 0..k-1 fill [0, 3), and the edge, [3, 4), is between 0 and 1 away."""
     data = at(torch.arange(0, 1, 0.002).unsqueeze(-1))

@@ -66,6 +66,12 @@ def test_rewards_that_the_model_adds():
     assert parts["total"] == pytest.approx(parts["model"], abs=1e-4)
 
 
+def test_what_the_model_adds_is_counted_without_entropy():
+    parts = split(None, model=Chain(pay=1.5), agent=Soft(value=lambda s: 9 + 0 * s))
+    consistent(parts)
+    assert parts["model"] == pytest.approx(0.5 * (1 + GAMMA + GAMMA**2), abs=1e-4)
+
+
 def test_an_end_that_the_model_misses():
     """In truth the chain ends on reaching 2, so it pays 2 steps from 0; the model walks on, paying all the time."""
     true = 1 + GAMMA

@@ -74,6 +74,7 @@ def test_ended_rollouts_and_unknown_states_are_left_out_and_counted():
     ended = rolled(Chain(end=1.0), Right(), ZEROS, 2, 6, SEEDS)
     found = value_bias(Promises(), Chain(end=1.0), ended, SEEDS, horizon=9)
     assert found.reached.tolist() == [[1, 0, 0]] * 2
+    assert found.left_out.sum() == 0
     assert found.value["plain"].mean[:, 0].tolist() == [1.0, 1.0]
     assert found.value["plain"].mean[:, 1:].isnan().all()
 

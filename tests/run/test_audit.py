@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mbrl.conf import compose, load_config, save_config
-from mbrl.core.checkpoint import load_tree, save_tree
+from mbrl.core.checkpoint import flatten, load_tree, save_tree, unflatten
 from mbrl.core.errors import CheckpointError, ConfigError, DivergenceError, MismatchError
 from mbrl.datasets import load
 from mbrl.diagnose.measure import Measured
@@ -69,6 +69,8 @@ def test_a_run_in_a_learned_model(run, tmp_path):
     assert all(map(math.isfinite, numbers(found)))
     assert np.shape(found["bias"]["overestimate"]["min_soft"]["mean"]) == (2, 3)
     assert found["about"]["critics"] == 3
+    # a twentieth of 16 rows is none: a batch is synthetic throughout
+    assert found["share"]["batch"] == found["share"]["synthetic"]
     assert found["about"]["update"] == 4
     assert page.open == []
     assert page.tags.isdisjoint({"script", "link", "iframe"})
@@ -104,7 +106,6 @@ KINDS = [
     (["agent=sac", "dynamics=interpolated"], set()),
     (["agent=morel"], set()),
     (["agent=mobile"], set()),
-    (["agent=rambo"], set()),
     (["agent=ravl", "edge=drop", "source.horizon=3"], set()),
     (["agent=sac", "edge=oracle", "edge.horizon=3"], set()),
 ]
@@ -117,6 +118,20 @@ def test_kinds_of_runs(overrides, missing, tmp_path):
     assert page.open == []
     assert found["horizon"] == 2
     assert found["exact"] == ("dynamics=mujoco" in overrides)
+
+
+def test_an_adversary_is_audited_as_it_was_trained(tmp_path):
+    """The model is the one in the checkpoint, not the one that was fitted, and it is not trained any further."""
+    run = train(tmp_path / "run", "agent=rambo")
+    before, _ = audit(run)
+    tree, meta = load_tree(run / "checkpoint")
+    state = flatten(tree["experience"]["source"])
+    moved = {k: v + 0.05 if "net." in k and "optimiser" not in k else v for k, v in state.items()}
+    assert any(not torch.equal(moved[k], state[k]) for k in state)
+    tree["experience"]["source"] = unflatten(moved)
+    save_tree(run / "checkpoint-diverged", tree, meta)
+    after, _ = audit(run, checkpoint="checkpoint-diverged")
+    assert after["one_step"]["next_obs"]["mean"] != before["one_step"]["next_obs"]["mean"]
 
 
 def test_a_perfect_model_has_no_uncertainty_to_correlate(tmp_path):
@@ -170,8 +185,13 @@ def test_starts_whose_state_is_not_known(tmp_path):
 def test_the_checkpoint_that_is_asked_for(run):
     tree, meta = load_tree(run / "checkpoint")
     save_tree(run / "checkpoint-diverged", tree, meta | {"update": 2})
-    found, _ = audit(run, checkpoint="checkpoint-diverged")
-    assert found["about"]["update"] == 2
+    looks = [{"update": u, "seed": s, "reach/q_depth_2": 1.0} for u in range(5) for s in (3, 7)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(look) + "\n" for look in looks))
+    for name, update, looked in (("checkpoint", 4, False), ("checkpoint-diverged", 2, None)):
+        found, _ = audit(run, checkpoint=name)
+        assert found["about"]["update"] == update
+        # of the log only what had happened by then: five looks, or three, which are too few to tell
+        assert found["verdict"]["findings"][-1]["holds"] == [looked] * 2
     with pytest.raises(CheckpointError, match="no checkpoint 'best'; there: checkpoint, checkpoint-diverged"):
         audit(run, checkpoint="best")
 
