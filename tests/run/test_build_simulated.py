@@ -1,6 +1,7 @@
 """True and interpolated dynamics by configuration: runs end to end, starts that are states, what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mbrl.core.types import EnvSpec
 from mbrl.datasets import from_arrays
 from mbrl.dynamics import Ensemble, Interpolated, TrueDynamics
 from mbrl.run.build import dataset_from_config, dynamics_from_config, train_from_config
+from mbrl.run.build.audit import audit_run
 from mbrl.run.build.model import fit_is_due, true_dynamics
 from mbrl.run.build.parts import source_from_config
 from mbrl.run.build.starts import starts_for
@@ -89,6 +91,13 @@ def test_what_is_mixed(tmp_path):
         assert torch.equal(model.untrained.networks()[name], weights)
     assert torch.equal(model.untrained.normaliser.mean, model.learned.normaliser.mean)
     assert model.untrained.termination is model.learned.termination
+
+
+def test_an_audit_misses_the_learned_model_inside_a_mixture(tmp_path):
+    run = train_from_config(make(tmp_path / "run", "dynamics=interpolated"))
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(ConfigError, match=rf"not in the cache {tmp_path / 'cache'} any more"):
+        audit_run(run, starts=2, mc_horizon=1, progress=False)
 
 
 def test_nothing_is_due_for_the_true_dynamics(tmp_path):

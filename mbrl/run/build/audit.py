@@ -22,7 +22,7 @@ from mbrl.diagnose.measure import Subject, measure
 from mbrl.dynamics import TrueDynamics
 from mbrl.run.adversarial import AdversarialRollouts
 from mbrl.run.build.edge import edge_from_config, oracle_from_config
-from mbrl.run.build.model import dynamics_from_config, fit_is_due, true_dynamics
+from mbrl.run.build.model import dynamics_from_config, fit_is_due, learned_conf, true_dynamics
 from mbrl.run.build.parts import agent_from_config, dataset_from_config, source_from_config
 from mbrl.run.envs import current_versions
 
@@ -57,7 +57,7 @@ def audit_run(
     dataset, here = _dataset(config, meta, folder / checkpoint), pick_device(device)
     if config.source.name != "none" and not fit and fit_is_due(config, dataset):
         raise ConfigError(
-            f"{folder}: its model is not in the cache {config.dynamics.cache} any more; point dynamics.path in "
+            f"{folder}: its model is not in the cache {learned_conf(config).cache} any more; point its path in "
             "config.yaml to a copy, or add --fit to fit it again, which takes as long as it did in training"
         )
     subject = _subject(config, dataset, tree, here, folder, meta)

@@ -125,15 +125,20 @@ def _ensemble(
     return model
 
 
+def learned_conf(config: Config) -> EnsembleConf | None:
+    """The options of the model that is fitted or found in a cache; None where there is none."""
+    conf = config.dynamics.ensemble if isinstance(config.dynamics, InterpolatedConf) else config.dynamics
+    return conf if isinstance(conf, EnsembleConf) else None
+
+
 def fit_is_due(config: Config, dataset: OfflineDataset) -> bool:
     """Whether `dynamics_from_config` would fit an ensemble rather than load or find one, which takes minutes."""
-    conf = config.dynamics
-    if isinstance(conf, InterpolatedConf):
-        return fit_is_due(replace(config, dynamics=conf.ensemble), dataset)
-    if not isinstance(conf, EnsembleConf) or conf.path:
+    conf = learned_conf(config)
+    if conf is None or conf.path:
         return False
-    model, rows = _unfitted(config, dataset, torch.device("cpu"), never), dataset.with_successor()
-    identity = {"dataset_sha256": dataset.sha256, "env": dataset.env, "options": _fit_options(conf)}
+    model = _unfitted(replace(config, dynamics=conf), dataset, torch.device("cpu"), never)
+    rows, options = dataset.with_successor(), _fit_options(conf)
+    identity = {"dataset_sha256": dataset.sha256, "env": dataset.env, "options": options}
     return not (Path(conf.cache) / f"ensemble-{cache_key(model, rows, **identity)}").is_dir()
 
 

@@ -5,7 +5,7 @@ import torch
 from mbrl.core.errors import MismatchError
 from mbrl.core.types import Dynamics, Transitions
 from mbrl.datasets import OfflineDataset
-from mbrl.dynamics import Interpolated, TrueDynamics
+from mbrl.diagnose.depths import Reconstructing
 
 
 def starts_for(dynamics: Dynamics, dataset: OfflineDataset, device: torch.device) -> Transitions:
@@ -15,7 +15,7 @@ def starts_for(dynamics: Dynamics, dataset: OfflineDataset, device: torch.device
     MismatchError if all are.
     """
     rows = dataset.transitions.to(device)
-    if rows.sim_state is not None or not isinstance(dynamics, TrueDynamics | Interpolated):
+    if rows.sim_state is not None or not isinstance(dynamics, Reconstructing):
         return rows
     known = dynamics.reconstructable(rows.obs)
     out = int((~known).sum())
