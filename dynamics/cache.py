@@ -6,21 +6,17 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mbrl.core.errors import CheckpointError
+from mbrl.core.locks import held
 from mbrl.core.types import EnvSpec, Transitions
 from mbrl.dynamics.artefact import FORMAT, digest, load_model, read_description, save_model
 from mbrl.dynamics.ensemble import Ensemble
 from mbrl.dynamics.fit import FitReport, fit
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two fits may then run side by side, and the second is dropped
-    fcntl = None
 
 SILENT = ("progress", "on_epoch")
 """Options of `fit` that leave no trace in the model."""
@@ -46,7 +42,8 @@ def fit_cached(
     ensemble = make()
     key = cache_key(ensemble, transitions, dataset_sha256=dataset_sha256, env=env, options=options)
     entry = Path(cache_dir) / f"ensemble-{key}"
-    with _alone(entry):
+    # Without file locks two fits may run side by side; the second is dropped.
+    with held(entry.with_name(entry.name + ".lock"), partial(_say_waiting, entry)):
         if not entry.is_dir():
             report = fit(ensemble, transitions, **options)
             identity = {"env": env, "dataset_id": dataset_id, "dataset_sha256": dataset_sha256}
@@ -105,21 +102,5 @@ def _publish(entry: Path, ensemble: Ensemble, **description: Any) -> bool:
     return True
 
 
-@contextmanager
-def _alone(entry: Path) -> Iterator[None]:
-    """Hold the entry's lock file; the system lets go of it even if the process is killed."""
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(entry.with_name(entry.name + ".lock"), "w")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise CheckpointError(f"{entry.parent}: cannot write to the cache folder ({error})") from error
-    with handle:
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(
-                    f"waiting for another process that is fitting {entry.name}", file=sys.stderr, flush=True
-                )
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _say_waiting(entry: Path) -> None:
+    print(f"waiting for another process that is fitting {entry.name}", file=sys.stderr, flush=True)

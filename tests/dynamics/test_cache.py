@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mbrl.core.locks as locks
 import mbrl.dynamics.cache as module
 from mbrl.core.errors import CheckpointError
 from mbrl.core.types import EnvSpec
@@ -125,7 +126,7 @@ def test_an_interrupted_save_leaves_nothing_half_made(tmp_path, monkeypatch, err
 
 
 def test_the_loser_of_a_race_without_locks_takes_the_winners_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
 
     def slow_fit(ensemble, transitions, **options):
         if not entries(tmp_path):  # the winner publishes while the loser is still fitting
@@ -153,11 +154,11 @@ def test_a_damaged_entry_is_named(tmp_path):
 
 def test_unwritable_cache(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cache folder"):
+    with pytest.raises(CheckpointError, match="cache: cannot write"):
         fit_cached(tmp_path / "file" / "cache", make, DATA, **IDENTITY, **QUICK)
 
 
-@pytest.mark.skipif(module.fcntl is None, reason="file locks are POSIX")
+@pytest.mark.skipif(locks.fcntl is None, reason="file locks are POSIX")
 def test_two_at_once_fit_once(tmp_path, monkeypatch, capsys):
     """Threads, as the lock is on the open file: two of them contend for it just as two processes do."""
     fitting, calls = threading.Event(), []
