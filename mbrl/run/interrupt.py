@@ -8,11 +8,12 @@ from types import FrameType, TracebackType
 class StopRequest:
     """Context in which the first Ctrl-C or SIGTERM sets `requested`; a second one stops at once.
 
+    at_once: the first one does so too. One inside another decides how to stop, and both have the request.
     Signals can be caught by a main thread only; elsewhere this does nothing and the default applies.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, *, at_once: bool = False) -> None:
+        self.requested, self.at_once = False, at_once
         self.previous: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -22,9 +23,16 @@ class StopRequest:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        again = self.requested
+        self._request(number)
+        if again or self.at_once:
             raise KeyboardInterrupt
+
+    def _request(self, number: int) -> None:
         self.requested = True
+        around = getattr(self.previous[number], "__self__", None)
+        if isinstance(around, StopRequest):
+            around._request(number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

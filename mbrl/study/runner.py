@@ -12,10 +12,12 @@ from mbrl.core.device import pick_device
 from mbrl.core.errors import MbrlError
 from mbrl.run.build import dataset_from_config, train_from_config
 from mbrl.run.build.model import true_dynamics
+from mbrl.run.interrupt import StopRequest
 from mbrl.study.audits import Audit, audited
 from mbrl.study.cells import Cell, plan
 from mbrl.study.outputs import Row, write_command, write_rows
 from mbrl.study.request import Request
+from mbrl.study.session import session
 from mbrl.study.values import Values, final_values, read_result
 
 ENDED = ("finished", "diverged")
@@ -43,36 +45,52 @@ class Study:
 
         A cell that diverges, or fails otherwise, is recorded with its diagnosis, and the others go on. Raises
         ConfigError before any work where a cell cannot be configured, its data cannot be read or its simulator is
-        not known; KeyboardInterrupt when stopped; and at the end, if cells failed for another reason than
-        divergence, the error of the first of them (the same command tries them again).
+        not known, or another process is at work in `out`; KeyboardInterrupt when stopped, after the cell under way
+        is recorded as interrupted; and at the end, if cells failed for another reason than divergence, the error
+        of the first of them (the same command tries them again).
         """
         cells = plan(request)
         check(cells)
-        write_command(request)
-        rows: list[Row] = []
-        failures: list[tuple[Cell, MbrlError]] = []
-        clock = Clock(len(cells))
-        for cell in cells:
-            clock.announce(cell)
-            failure = clock.timed(lambda c=cell: attempt(c))
-            row, failure = self._row(request, cell, failure)
-            rows.append(row)
-            failures += [(cell, failure)] if failure else []
-            path = write_rows(request, rows)
-            clock.report(row)
-        self.draw(rows, path.with_suffix(".png"))
-        print(f"{path}, picture {path.with_suffix('.png')}")
+        with session(request) as stop:
+            write_command(request)
+            rows, failures = self._rows(request, cells, stop)
+            path = request.out / f"{request.study}.json"
+            self.draw(rows, path.with_suffix(".png"))
+            print(f"{path}, picture {path.with_suffix('.png')}")
+            if stop.requested:
+                raise KeyboardInterrupt
         if failures:
             cell, error = failures[0]
             raise type(error)(f"{len(failures)} of {len(cells)} cells failed, {cell.name} with: {error}")
         return rows
 
+    def _rows(
+        self, request: Request, cells: Sequence[Cell], stop: StopRequest
+    ) -> tuple[list[Row], list[tuple[Cell, MbrlError]]]:
+        """A row a cell, up to the one in which a stop was asked for, and what failed other than by divergence."""
+        rows: list[Row] = []
+        failures: list[tuple[Cell, MbrlError]] = []
+        clock = Clock(len(cells))
+        for cell in cells:
+            clock.announce(cell)
+            try:
+                failure = clock.timed(lambda c=cell: attempt(c, stop))
+                row, failure = self._row(request, cell, failure)
+            except KeyboardInterrupt:
+                # Asked for in another way than by a signal, too.
+                stop.requested = True
+                row, failure = ended(request, cell) | {"status": "interrupted"}, None
+            rows.append(row)
+            failures += [(cell, failure)] if failure else []
+            write_rows(request, rows)
+            clock.report(row)
+            if stop.requested:
+                break
+        return rows, failures
+
     def _row(self, request: Request, cell: Cell, failure: MbrlError | None) -> tuple[Row, MbrlError | None]:
         """Settings, seeds and values of a cell that has ended, and what went wrong other than divergence."""
-        row: Row = {**cell.settings, "seeds": list(cell.config.seeds)}
-        row |= final_values(cell.folder, cell.config.seeds)
-        row["dataset"] = row["dataset"] or cell.config.dataset.source
-        row["run"] = str(cell.folder.relative_to(request.out))
+        row = ended(request, cell)
         try:
             if row["status"] in ENDED:
                 row |= self._measured(request, cell)
@@ -105,10 +123,19 @@ def check(cells: Sequence[Cell]) -> None:
             true_dynamics(dataset, pick_device(config.device))
 
 
-def attempt(cell: Cell) -> MbrlError | None:
+def ended(request: Request, cell: Cell) -> Row:
+    """Settings and seeds of a cell, and how its run ended, as far as it came."""
+    row: Row = {**cell.settings, "seeds": list(cell.config.seeds)}
+    row |= final_values(cell.folder, cell.config.seeds)
+    row["dataset"] = row["dataset"] or cell.config.dataset.source
+    row["run"] = str(cell.folder.relative_to(request.out))
+    return row
+
+
+def attempt(cell: Cell, stop: StopRequest) -> MbrlError | None:
     """Train a cell to its end, from its checkpoint if it has one; the error that ended it otherwise, if any.
 
-    Raises KeyboardInterrupt if the run was stopped.
+    Raises KeyboardInterrupt if the run was stopped, or a stop was asked for in what proved to be its last update.
     """
     done = read_result(cell.folder)
     if done is not None and done["status"] in ENDED:
@@ -118,8 +145,9 @@ def attempt(cell: Cell) -> MbrlError | None:
         with (cell.folder / "log.txt").open("a") as log, redirect_stdout(log):
             train_from_config(replace(cell.config, resume=True, overwrite=False))
     except MbrlError as error:
-        return error
-    if read_result(cell.folder)["status"] == "interrupted":
+        if not stop.requested:
+            return error
+    if stop.requested or read_result(cell.folder)["status"] == "interrupted":
         raise KeyboardInterrupt
     return None
 

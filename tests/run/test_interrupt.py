@@ -44,3 +44,23 @@ def test_in_another_thread_it_does_nothing():
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_once_the_first_signal_is_an_interrupt(number):
+    with StopRequest(at_once=True) as stop:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        assert stop.requested
+
+
+def test_one_inside_another_decides_and_both_have_the_request():
+    with StopRequest(at_once=True) as outer:
+        with StopRequest() as middle:
+            with StopRequest() as inner:
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert [s.requested for s in (outer, middle, inner)] == [True] * 3
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        with StopRequest() as later:
+            assert not later.requested

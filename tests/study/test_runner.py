@@ -1,15 +1,18 @@
 """Running cells: what is kept, what is resumed, and how a cell may end."""
 
 import json
+import signal
 from dataclasses import replace
 
 import pytest
 import torch
 
 from mbrl.core.checkpoint import flatten, load_tree
-from mbrl.core.errors import ConfigError, DataError, MbrlError
+from mbrl.core.errors import ConfigError, DataError, DivergenceError, MbrlError
+from mbrl.core.locks import held
 from mbrl.core.log import read_metrics
 from mbrl.run.build import train_from_config
+from mbrl.run.train import Trainer
 from mbrl.study import runner
 from mbrl.study.request import Request
 from mbrl.study.runner import Study, duration
@@ -20,6 +23,7 @@ FILES = {
     "penalty_correlation.png",
     "command.txt",
     "cells",
+    ".lock",
 }
 
 
@@ -105,7 +109,10 @@ def test_finished_cells_are_not_run_again_and_interrupted_ones_go_on(start, trai
         with pytest.raises(KeyboardInterrupt):
             start(out="parts")
     kept = json.loads((tmp_path / "parts/penalty_correlation.json").read_text())
-    assert [row["method"] for row in kept] == ["critics_10"]
+    assert [(row["method"], row["status"]) for row in kept] == [
+        ("critics_10", "finished"),
+        ("ravl", "interrupted"),
+    ]
 
     trained.clear()
     parts = start(out="parts")
@@ -117,6 +124,67 @@ def test_finished_cells_are_not_run_again_and_interrupted_ones_go_on(start, trai
     trained.clear()
     assert start(out="parts") == parts
     assert trained == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("update", "kept"), [(2, 2), (4, 4), ("measure", 4)])
+def test_a_signal_ends_the_study_with_the_cell_under_way(
+    start, trained, tmp_path, monkeypatch, capsys, number, update, kept
+):
+    """In the midst of training, in its very last update, and while what it came to is measured."""
+
+    def count_updates(self):
+        step(self)
+        if self.update == update:
+            signal.raise_signal(number)
+
+    def measure(folder, seeds):
+        if update == "measure":
+            signal.raise_signal(number)
+        return {}
+
+    step = Trainer._step
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", count_updates)
+        with pytest.raises(KeyboardInterrupt):
+            start(study=Study([measure], draw))
+    assert len(trained) == 1
+    (row,) = json.loads((tmp_path / "study/penalty_correlation.json").read_text())
+    assert (row["method"], row["status"], row["updates"]) == ("critics_10", "interrupted", kept)
+    assert (tmp_path / "study/penalty_correlation.png").read_text() == "1 rows"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "the same command" in line]
+    assert f"python scripts/study.py study=penalty_correlation scale=debug out={tmp_path}/study" in line
+    assert [row["status"] for row in start()] == ["finished", "finished"]
+
+
+def test_a_signal_before_training_ends_the_study(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "train_from_config", lambda config: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    (row,) = json.loads((tmp_path / "study/penalty_correlation.json").read_text())
+    assert (row["status"], row["updates"]) == ("interrupted", None)
+
+
+def test_a_cell_that_diverges_as_a_stop_is_asked_for_ends_the_study(start, trained, monkeypatch):
+    def stop(self, *args):
+        signal.raise_signal(signal.SIGINT)
+        raise DivergenceError("Q is lost")
+
+    monkeypatch.setattr(Trainer, "_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert len(trained) == 1
+
+
+def test_one_process_a_folder(start, trained, tmp_path):
+    with (
+        held(tmp_path / "study/.lock", pytest.fail),
+        pytest.raises(ConfigError, match=rf"out={tmp_path}/study: another process is running"),
+    ):
+        start()
+    assert trained == []
+    assert [p.name for p in (tmp_path / "study").iterdir()] == [".lock"]
+    assert [row["status"] for row in start()] == ["finished", "finished"]
 
 
 def test_other_options_are_other_cells(start, trained):

@@ -1,12 +1,15 @@
 """The study simple_env as scripts/study.py starts it."""
 
 import json
+import signal
 from dataclasses import fields
 
 import pytest
 
 from mbrl.conf.studies import load_study
 from mbrl.core.errors import ConfigError
+from mbrl.core.locks import held
+from mbrl.study import simple_env_study
 from mbrl.study.registry import STUDIES
 from mbrl.study.request import Request
 from mbrl.study.simple_env_cell import Cell
@@ -30,6 +33,35 @@ def test_the_simple_environment_runs_and_is_kept(tmp_path, capsys):
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
     assert STUDIES["simple_env"].run(request) == rows
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()} == kept
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_study_and_keeps_what_is_finished(tmp_path, monkeypatch, capsys, number):
+    request = Request("simple_env", "debug", tmp_path, ("updates=10",), {"method": ("base", "ravl_n10_eta1")})
+    train, begun = simple_env_study.train_cell, []
+
+    def stop_in_the_second(cell, plan, bar):
+        begun.append(cell.method)
+        if len(begun) == 2:
+            signal.raise_signal(number)
+        return train(cell, plan, bar)
+
+    monkeypatch.setattr(simple_env_study, "train_cell", stop_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        STUDIES["simple_env"].run(request)
+    assert [row["method"] for row in json.loads((tmp_path / "simple_env.json").read_text())] == ["base"]
+    assert f"the same command goes on from here: {request.command()}" in capsys.readouterr().out
+    STUDIES["simple_env"].run(request)
+    assert begun == ["base", "ravl_n10_eta1", "ravl_n10_eta1"]
+
+
+def test_one_process_a_folder(tmp_path):
+    with (
+        held(tmp_path / ".lock", pytest.fail),
+        pytest.raises(ConfigError, match=rf"out={tmp_path}: another process is running"),
+    ):
+        STUDIES["simple_env"].run(Request("simple_env", "debug", tmp_path, ("updates=10",), {}))
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(
