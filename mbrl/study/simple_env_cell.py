@@ -187,6 +187,7 @@ class Learner:
         scale_critics(self.agent, cell.hidden_scale, cell.head_scale)
         spread_biases(self.agent, cell.bias_spread, plan.seeds)
         drop = self.method.edge == "drop"
+        self.last_step = plan.horizon - drop  # the deepest rollout step that is learned from
         data = start_rows(self.world)
         source = ModelRollouts(self.world, data, horizon=plan.horizon, drop_last=drop, oracle=oracle)
         sizes = {"starts": plan.starts, "retain": plan.retain, "refresh_every": plan.refresh_every}

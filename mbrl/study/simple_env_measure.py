@@ -63,15 +63,16 @@ def snapshot(learner: Learner, rows: int = 1024) -> dict[str, Tensor]:
     values from successors of the last step; edge_share_exact: from the exact edge-of-reach set.
     """
     agent, plan, scale = learner.agent, learner.plan, learner.cell.reward_scale
+    deepest = learner.last_step
     streams = Streams(plan.seeds, f"look.{learner.update}")
     batch = learner.experience.synthetic.sample(rows, streams)
     q = agent.critics(batch.obs, batch.action)
     few = slice(0, rows // 8)
     options = {"gamma": plan.gamma, "horizon": plan.oracle_horizon, "first_action": batch.action[:, few]}
     oracle = discounted_return(learner.world, agent, batch.obs[:, few], None, streams, **options)
-    last, exact = batch.step == plan.horizon, edge_of_reach(batch.next_obs * learner.cell.unit, plan.horizon)
+    last, exact = batch.step == deepest, edge_of_reach(batch.next_obs * learner.cell.unit, deepest)
     at_next = penalty(agent.values(batch.next_obs))
-    inside, ring = (x / learner.cell.unit for x in exact_samples(plan.horizon))
+    inside, ring = (x / learner.cell.unit for x in exact_samples(deepest))
     return {
         "return": episode_return(learner.truth, agent, len(plan.seeds)),
         "q": q.amin(-2).mean(-1) / scale,
@@ -95,11 +96,11 @@ def penalty_quantiles(learner: Learner, rows: int = 1024) -> dict[str, Tensor]:
     within and edge are exact sets sampled evenly; visited_within and visited_edge what training meets: the
     states updates start from, and successors of the last step.
     """
-    agent, plan = learner.agent, learner.plan
+    agent, plan, deepest = learner.agent, learner.plan, learner.last_step
     seeds, streams = len(plan.seeds), Streams(plan.seeds, f"quantiles.{learner.update}")
     batch = learner.experience.synthetic.sample(rows, streams)
-    last = batch.step == plan.horizon
-    inside, ring = ((x / learner.cell.unit).expand(seeds, -1, -1) for x in exact_samples(plan.horizon))
+    last = batch.step == deepest
+    inside, ring = ((x / learner.cell.unit).expand(seeds, -1, -1) for x in exact_samples(deepest))
     found = {
         "within": penalty(agent.values(inside)),
         "edge": penalty(agent.values(ring)),
