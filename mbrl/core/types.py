@@ -211,6 +211,14 @@ class Tracing(Protocol):
 
 
 @runtime_checkable
+class Reconstructing(Protocol):
+    """A true dynamics whose observation is not always a state."""
+
+    def reconstructable(self, obs: Tensor) -> Tensor:
+        """[S, B] bool: which of obs [S, B, O] the simulator's state can be computed from."""
+
+
+@runtime_checkable
 class SoftPolicy(Policy, Protocol):
     """A policy whose values count an entropy bonus besides the rewards (SAC and its relatives)."""
 

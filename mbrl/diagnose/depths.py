@@ -7,23 +7,14 @@ and a return.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics, Policy, Prediction, Tracing, Transitions
+from mbrl.core.types import Dynamics, Policy, Prediction, Reconstructing, Tracing, Transitions
 from mbrl.dynamics.uncertainty import MEASURES
 from mbrl.run.rollout import rollout
-
-
-@runtime_checkable
-class Reconstructing(Protocol):
-    """A true dynamics whose observation is not always a state."""
-
-    def reconstructable(self, obs: Tensor) -> Tensor:
-        """[S, B] bool: which of obs [S, B, O] the simulator's state can be computed from."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from mbrl.core.checkpoint import META, Tree, exists, load_tree
 from mbrl.core.device import pick_device
 from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
 from mbrl.core.log import read_metrics
-from mbrl.core.types import Agent, Dynamics, Source, Stateful, Transitions, ValuedPolicy
+from mbrl.core.types import Agent, Dynamics, Reconstructing, Source, Stateful, Transitions, ValuedPolicy
 from mbrl.datasets import OfflineDataset
 from mbrl.diagnose.as_json import take_seeds
 from mbrl.diagnose.audit import write_audit
-from mbrl.diagnose.depths import Reconstructing
 from mbrl.diagnose.measure import Subject, measure
 from mbrl.dynamics import TrueDynamics
 from mbrl.run.adversarial import AdversarialRollouts

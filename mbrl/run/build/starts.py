@@ -3,9 +3,8 @@
 import torch
 
 from mbrl.core.errors import MismatchError
-from mbrl.core.types import Dynamics, Transitions
+from mbrl.core.types import Dynamics, Reconstructing, Transitions
 from mbrl.datasets import OfflineDataset
-from mbrl.diagnose.depths import Reconstructing
 
 
 def starts_for(dynamics: Dynamics, dataset: OfflineDataset, device: torch.device) -> Transitions:
