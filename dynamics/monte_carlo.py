@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics, Policy, SoftPolicy, Transitions
+from mbrl.core.types import Dynamics, Parking, Policy, SoftPolicy, Transitions
 
 
 @torch.no_grad()
@@ -78,8 +78,9 @@ class MonteCarloOracle:
     """V of the current policy at the successors of rows, by `rollouts` rollouts of `horizon` steps each.
 
     It steps dynamics once with the row's own action to stand at its successor, in full simulator state, and rolls
-    the policy out from there. Every row is simulated, asked for or not: what a seed draws must not depend on how
-    many rows the seeds beside it ask for. Give it the rows that matter.
+    the policy out from there. Every row is drawn for, asked for or not: what a seed draws must not depend on how
+    many rows the seeds beside it ask for. A dynamics that is Parking simulates those asked for alone; any other
+    simulates all, so give it the rows that matter.
     """
 
     dynamics: Dynamics
@@ -99,10 +100,12 @@ class MonteCarloOracle:
         repeat = (1, self.rollouts, 1)
         obs, action = batch.obs.repeat(*repeat), batch.action.repeat(*repeat)
         state = None if batch.sim_state is None else batch.sim_state.repeat(*repeat)
-        carry = self.dynamics.begin(obs, state)
+        carry, asked = self.dynamics.begin(obs, state), where.repeat(1, self.rollouts)
+        if isinstance(self.dynamics, Parking):
+            carry = self.dynamics.park(carry, ~asked)
         carry, obs, _, terminal, _ = self.dynamics.step(carry, obs, action, streams)
         options = {"gamma": self.gamma, "horizon": self.horizon}
-        alive = where.repeat(1, self.rollouts) & ~terminal
+        alive = asked & ~terminal
         values = _from(carry, self.dynamics, policy, obs, streams, alive=alive, **options)
         mean = values.view(len(where), self.rollouts, -1).mean(dim=1)
         return torch.where(where, mean, 0.0)

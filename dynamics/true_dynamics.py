@@ -6,7 +6,7 @@ holds positions and velocities along a rollout. Actions are those of mbrl.run.en
 then scaled to the environment's bounds. docs/true_dynamics.md shows how to add an environment.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -110,6 +110,10 @@ class TrueDynamics:
     def sim_state(self, carry: Carry) -> Tensor:
         """qpos then qvel, [S, B, D] float64."""
         return self._tensor(carry.state, torch.float64)
+
+    def park(self, carry: Carry, rows: Tensor) -> Carry:
+        """The carry with `rows` [S, B] bool where rows that ended are: they stay, with reward 0 and terminal."""
+        return replace(carry, done=carry.done | rows.cpu().numpy())
 
     def moved(self, carry: Carry, next_obs: Tensor) -> Carry:
         """The carry with its states moved to what next_obs [S, B, O] shows; what it does not show stays.

@@ -219,6 +219,14 @@ class Reconstructing(Protocol):
 
 
 @runtime_checkable
+class Parking(Protocol):
+    """A dynamics whose steps are dear enough to leave out the rows that nobody asks for."""
+
+    def park(self, carry: Any, rows: Tensor) -> Any:
+        """The carry with `rows` [S, B] bool not simulated any further; the other rows' steps are the same bits."""
+
+
+@runtime_checkable
 class SoftPolicy(Policy, Protocol):
     """A policy whose values count an entropy bonus besides the rewards (SAC and its relatives)."""
 

@@ -1,5 +1,7 @@
 """The batched simulator against env.step, environment by environment, version by version."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EnvSpec, Tracing
+from mbrl.dynamics.monte_carlo import MonteCarloOracle
 from mbrl.dynamics.true_dynamics import TrueDynamics
 from mbrl.dynamics.uncertainty import MEASURES
 from mbrl.run.rollout import rollout
@@ -122,6 +125,45 @@ def test_a_row_that_ended_is_left_where_it_is():
     assert not torch.equal(steps[2].next_obs[0, 0], steps[0].next_obs[0, 0])
     np.testing.assert_array_equal(steps[2].carry.state[0, 1], steps[0].carry.state[0, 1])
     assert simulated == [2, 1, 1]
+
+
+class Noisy:
+    """Random actions on every joint."""
+
+    def act(self, obs, streams=None):
+        return (streams.randn(obs.shape[1], 3) + obs[..., :3]).clamp(-1, 1)
+
+
+class Unparked:
+    """The same simulator without a way to leave out rows."""
+
+    def __init__(self, truth):
+        self.begin, self.step = truth.begin, truth.step
+
+
+@pytest.mark.parametrize("spec", [ENVS[2], EnvSpec("Hopper-v4")], ids=lambda spec: spec.id)
+def test_an_oracle_simulates_the_rows_asked_for_alone_and_finds_the_same(spec):
+    truth, path = TrueDynamics(spec, threads=1), record(spec, 24, strength=0.3)
+    simulated, advance = [], truth._advance
+    truth._advance = lambda state, control: (simulated.append(len(state)), advance(state, control))[1]
+    state = torch.from_numpy(path.state).view(2, 12, -1)
+    batch = random_transitions(2, 12, obs_dim=truth.obs_dim, action_dim=truth.action_dim)
+    shown = torch.from_numpy(truth.task.layout.observe(path.state)).float().view(2, 12, -1)
+    batch = replace(batch, obs=shown, next_obs=shown, sim_state=state)
+    where = torch.arange(24).view(2, 12) % 5 == 0
+    found, rows = [], []
+    for dynamics in (Unparked(truth), truth):
+        simulated.clear()
+        oracle = MonteCarloOracle(dynamics, 0.9, rollouts=2, horizon=6)
+        found.append(oracle.value(Noisy(), batch, where, Streams((0, 1), "x")))
+        rows.append(list(simulated))
+    assert torch.equal(*found)
+    assert (found[0] != 0).equal(where)
+    assert rows[0][0] == 48
+    assert rows[1][0] == 2 * int(where.sum())
+    assert max(rows[1]) == rows[1][0]
+    none = oracle.value(Noisy(), batch, torch.zeros_like(where), Streams((0, 1), "x"))
+    assert torch.equal(none, torch.zeros(2, 12, dtype=torch.float64))
 
 
 def test_a_certain_model_has_no_uncertainty():
