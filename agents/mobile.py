@@ -13,7 +13,7 @@ from torch import Tensor
 from mbrl.agents.sac import SAC, Info
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Dynamics, Prediction, Transitions
+from mbrl.core.types import Counted, Dynamics, Prediction, Transitions
 
 
 @runtime_checkable
@@ -59,6 +59,7 @@ class MOBILE(SAC):
         super().__init__(obs_dim, action_dim, **sac)
         self.model, self.beta, self.samples, self.clamp_target = model, beta, samples, clamp_target
         self._predicts = isinstance(model, Predictor)
+        self._single = isinstance(model, Counted) and model.members == 1
         self._mean_uncertainty = torch.zeros_like(self.log_alpha)
 
     def update(self, batch: Transitions, streams: Streams) -> Info:
@@ -94,9 +95,11 @@ class MOBILE(SAC):
         (the official code draws it anew for each): every elite's mean is as unbiased as before, and elites that
         say the same, a perfect model's, have exactly u = 0. Raises MismatchError for a model without members.
         """
+        if self._single:  # true dynamics, for one, whose steps are dear: nothing to compare
+            return torch.zeros_like(batch.reward)
         mean, std = self._elites(batch, streams)
         seeds, members, rows, _ = mean.shape
-        if members == 1:  # true dynamics, for one: nothing to compare, and nothing to compute
+        if members == 1:  # one elite, perhaps of several members
             return torch.zeros_like(batch.reward)
         noise = streams.randn(members, self.samples, rows, self.obs_dim)
         next_obs = mean.unsqueeze(2) + std.unsqueeze(2) * noise

@@ -40,6 +40,9 @@ class TrueDynamics:
     MismatchError where env.versions names a mujoco on the other side of 3.5 than the one installed.
     """
 
+    members = 1
+    """The truth, of no deviation: see `truth_as_prediction`."""
+
     def __init__(
         self, env: EnvSpec, *, threads: int | None = None, device: torch.device | str = "cpu"
     ) -> None:

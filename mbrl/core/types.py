@@ -227,6 +227,13 @@ class Parking(Protocol):
 
 
 @runtime_checkable
+class Counted(Protocol):
+    """A dynamics that says without a step how many members its predictions have: one has none to disagree with."""
+
+    members: int
+
+
+@runtime_checkable
 class SoftPolicy(Policy, Protocol):
     """A policy whose values count an entropy bonus besides the rewards (SAC and its relatives)."""
 

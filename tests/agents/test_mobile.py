@@ -283,6 +283,17 @@ def test_a_model_without_predict_is_stepped():
     assert model.asked_for_members == [True]
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_model_that_says_it_has_one_member_is_not_stepped(members):
+    model = Walk(disagreement=0.5)
+    model.members = members
+    u = MOBILE(3, 2, seeds=(0, 1), hidden=(8,), model=model).uncertainty(mixed(2, 4), streams((0, 1)))
+    assert u.shape == (2, 4)
+    assert (u > 0).all() == (members > 1)
+    assert (u == 0).all() == (members == 1)
+    assert len(model.asked_for_members) == members - 1
+
+
 def test_metrics_tell_the_mean_over_synthetic_rows():
     agent, _ = agent_and_base(Members())
     batch = mixed(2, 20, real=5)

@@ -8,7 +8,7 @@ import torch
 
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import EnvSpec, Tracing
+from mbrl.core.types import Counted, EnvSpec, Tracing
 from mbrl.dynamics.monte_carlo import MonteCarloOracle
 from mbrl.dynamics.true_dynamics import TrueDynamics
 from mbrl.dynamics.uncertainty import MEASURES
@@ -172,7 +172,9 @@ def test_a_certain_model_has_no_uncertainty():
     action = torch.from_numpy(path.action).view(2, 25, -1)
     found = truth.step(truth.at(path.state.reshape(2, 25, -1)), None, action, None, members=True)
     mean, std, elites = found.prediction
-    assert mean.shape == (2, 1, 25, 18)
+    assert isinstance(truth, Counted)
+    assert mean.shape == (2, truth.members, 25, 18)
+    assert truth.members == 1
     assert torch.equal(mean[:, 0], torch.cat([found.next_obs, found.reward[..., None]], dim=-1))
     assert not std.any()
     assert elites.shape == (2, 1)
