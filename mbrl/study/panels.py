@@ -106,14 +106,26 @@ def behaviour(axis: Axes, rows: Sequence[Row], *, upright: bool = False) -> None
 
 
 def signed_log(axis: Axes, *, upright: bool = False) -> None:
-    """For figures that may grow without bound: linear near 0, logarithmic beyond 10, if they go beyond 50.
+    """For figures that may grow without bound: linear to 100, logarithmic beyond, if they go beyond 1000.
 
     Call it when everything is drawn. A line marks 0.
     """
     (axis.axvline if upright else axis.axhline)(0, color="0.6", linewidth=0.8)
     drawn = axis.dataLim.intervalx if upright else axis.dataLim.intervaly
-    if np.isfinite(drawn).all() and np.abs(drawn).max() > 50:
-        (axis.set_xscale if upright else axis.set_yscale)("symlog", linthresh=10)
+    if np.isfinite(drawn).all() and np.abs(drawn).max() > 1000:
+        (axis.set_xscale if upright else axis.set_yscale)("symlog", linthresh=100)
+        axis.autoscale(axis="x" if upright else "y")
+
+
+def same_scale(line: Sequence[Axes]) -> None:
+    """One vertical scale for axes side by side, wide enough for all that is drawn in any of them."""
+    if any(axis.get_yscale() == "symlog" for axis in line):
+        for axis in line:
+            axis.set_yscale("symlog", linthresh=100)
+            axis.autoscale(axis="y")
+    limits = [axis.get_ylim() for axis in line]
+    for axis in line:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def panels(rows: int, columns: int, *, width: float = 4.4, height: float = 3.3) -> tuple[Figure, np.ndarray]:

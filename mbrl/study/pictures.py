@@ -20,6 +20,7 @@ from mbrl.study.panels import (
     finish,
     lines,
     panels,
+    same_scale,
     signed_log,
     spread,
 )
@@ -134,8 +135,7 @@ def draw_collapse(rows: Sequence[Row], path: Path) -> None:
             signed_log(axis)
         line[0].set_title(f"{row['method']} ({row['status']})", fontsize=9)
     for line in axes:
-        for axis in line[1:]:
-            axis.sharey(line[0])
+        same_scale(line)
     finish(figure, path, caption(rows, "Return and overestimate over updates, true dynamics"))
 
 

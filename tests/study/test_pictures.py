@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mbrl.study.panels import column, lines, mean, signed_log, spread
+from mbrl.study.panels import column, lines, mean, same_scale, signed_log, spread
 from mbrl.study.registry import STUDIES
 from tests.study.rows import cell
 
@@ -56,7 +56,7 @@ def test_means_leave_out_what_is_missing():
     plt.close(figure)
 
 
-@pytest.mark.parametrize(("largest", "scale"), [(40.0, "linear"), (60.0, "symlog"), (np.nan, "linear")])
+@pytest.mark.parametrize(("largest", "scale"), [(900.0, "linear"), (1100.0, "symlog"), (np.nan, "linear")])
 def test_only_large_figures_get_a_logarithmic_scale(largest, scale):
     figure, axis = plt.subplots()
     axis.plot([0, 1], [0.0, largest])
@@ -68,3 +68,15 @@ def test_only_large_figures_get_a_logarithmic_scale(largest, scale):
 def test_marks_are_spread_around_their_place():
     assert spread(1) == [0.0]
     assert spread(3) == [-0.25, 0.0, 0.25]
+
+
+def test_axes_side_by_side_show_all_that_is_drawn_in_any_of_them():
+    figure, axes = plt.subplots(1, 2)
+    for axis, top in zip(axes, (10.0, 2000.0), strict=True):
+        axis.plot([0, 1], [-5.0, top])
+        signed_log(axis)
+    same_scale(axes)
+    assert {axis.get_yscale() for axis in axes} == {"symlog"}
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[0].get_ylim()[1] >= 2000
+    plt.close(figure)
