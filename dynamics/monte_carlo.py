@@ -53,6 +53,8 @@ def _from(
     alive: Tensor | None = None,
 ) -> Tensor:
     """The discounted (soft) return from a carry on, [S, B] float64; 0 for rows that are not alive [S, B]."""
+    # The loop ends with the last row of any seed, so its draws come from streams of their own.
+    streams = streams.spawn("monte_carlo")
     total = torch.zeros(obs.shape[:-1], dtype=torch.float64, device=obs.device)
     alive = torch.ones_like(total, dtype=torch.bool) if alive is None else alive
     for t in range(horizon):

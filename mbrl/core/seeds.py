@@ -62,6 +62,15 @@ class Streams:
         """A random order of 0..n-1 a seed, [S, n] int64."""
         return torch.stack([torch.randperm(n, generator=g, device=self.device) for g in self.generators])
 
+    def spawn(self, purpose: str) -> "Streams":
+        """New streams for a task of open length: one draw a seed here, however many there.
+
+        A seed's task may be over before its neighbours' are. What it draws from here must not depend on them.
+        """
+        device = self.device
+        drawn = [torch.randint(2**62, (), generator=g, device=device) for g in self.generators]
+        return Streams([int(seed) for seed in drawn], purpose, device)
+
     def state_dict(self) -> dict[str, Tensor]:
         """Generator states [S, bytes] uint8."""
         return {"state": torch.stack([g.get_state() for g in self.generators])}

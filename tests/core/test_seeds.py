@@ -125,3 +125,12 @@ def test_streams_on_cuda_draw_there_and_stack_alike():
         a, b = draw(alone), draw(stacked)
         assert a.is_cuda
         assert torch.equal(a[0], b[1])
+
+
+def test_spawned_streams_cost_one_draw_and_depend_on_their_seed_alone():
+    parent, same, alone = Streams((1, 2), "a"), Streams((1, 2), "a"), Streams((2,), "a")
+    child, single = parent.spawn("task"), alone.spawn("task")
+    same.spawn("task").randn(1000)
+    assert torch.equal(parent.randn(3), same.randn(3))
+    assert torch.equal(child.randn(5)[1], single.randn(5)[0])
+    assert not torch.equal(parent.spawn("task").randn(5), child.randn(5))

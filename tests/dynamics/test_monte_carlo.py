@@ -113,6 +113,18 @@ def test_a_stack_is_its_singles_even_where_seeds_ask_for_different_rows():
         assert torch.equal(both[s : s + 1], alone)
 
 
+def test_what_a_seed_draws_next_does_not_depend_on_how_long_its_neighbours_live():
+    """Seed 3 starts beyond the end and is over at once; seed 4 lives for the whole horizon."""
+    ends = Walk(ends=lambda next_obs: next_obs[..., 2] > 0.5)
+    obs = torch.zeros(2, 5, 3)
+    obs[0, :, 2] = 1.0
+    both, alone = Streams((3, 4), "x"), Streams((3,), "x")
+    stacked = discounted_return(ends, Towards(), obs, None, both, gamma=0.9, horizon=20)
+    single = discounted_return(ends, Towards(), obs[:1], None, alone, gamma=0.9, horizon=20)
+    assert torch.equal(stacked[:1], single)
+    assert torch.equal(both.randn(4)[:1], alone.randn(4))
+
+
 @pytest.mark.parametrize("options", [{"rollouts": 0}, {"horizon": 0}])
 def test_impossible_sizes_are_refused(options):
     with pytest.raises(ConfigError, match="rollouts >= 1 and horizon >= 1"):
