@@ -119,8 +119,9 @@ def test_the_block_given_is_not_kept_by_reference():
     assert VOID not in names(buffer, 1)[0]
 
 
-def test_types_and_a_simulator_state_are_kept():
-    rows = replace(random_transitions(1, 4), sim_state=torch.rand(1, 4, 2, dtype=torch.float64))
+def test_types_a_simulator_state_and_a_known_value_are_kept():
+    state = torch.rand(1, 4, 2, dtype=torch.float64)
+    rows = replace(random_transitions(1, 4), sim_state=state, next_value=torch.rand(1, 4))
     buffer = RefreshBuffer(2, 4)
     buffer.add(rows, full(1, 4))
     sample = buffer.sample(3, Streams((0,), "s"))
