@@ -13,6 +13,7 @@ from mbrl.agents.conservative import conservative_gap, soft_maximum, uniform_log
 from mbrl.agents.sac import SAC, Info
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.maths import squashed_sample
+from mbrl.core.per_member import PerMember, listed, per_member
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Transitions
 
@@ -31,17 +32,18 @@ class COMBO(SAC):
         obs_dim: int,
         action_dim: int,
         *,
-        cql_weight: float = 1.0,
+        cql_weight: PerMember = 1.0,
         temperature: float = 1.0,
         repeats: int = 10,
         states: str = "mix",
         **sac: Any,
     ) -> None:
-        """cql_weight: w, beside a squared error without the paper's factor 1/2; repeats: actions drawn for a state
-        from each of three distributions; states: a name in STATES; sac: arguments of SAC. Raises ConfigError for
-        impossible values.
+        """cql_weight: w, one or one a seed, beside a squared error without the paper's factor 1/2; repeats:
+        actions drawn for a state from each of three distributions; states: a name in STATES; sac: arguments of
+        SAC. Raises ConfigError for impossible values.
         """
-        if cql_weight < 0 or temperature <= 0 or repeats < 1:
+        members = len(sac.get("seeds", (0,)))
+        if min(listed("cql_weight", cql_weight, members)) < 0 or temperature <= 0 or repeats < 1:
             raise ConfigError(
                 f"cql_weight={cql_weight}, temperature={temperature}, repeats={repeats}: must be at least 0, "
                 "more than 0 and at least 1"
@@ -49,7 +51,8 @@ class COMBO(SAC):
         if states not in STATES:
             raise ConfigError(unknown_name("states", states, STATES))
         super().__init__(obs_dim, action_dim, **sac)
-        self.cql_weight, self.temperature, self.repeats = cql_weight, temperature, repeats
+        self.cql_weight = per_member("cql_weight", cql_weight, members, self.device)
+        self.temperature, self.repeats = temperature, repeats
         self.states = STATES[states]
 
     def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:

@@ -38,19 +38,22 @@ def diversity(gradients: Tensor) -> Tensor:
     return pairs.mean(dim=-1) / (members - 1)
 
 
-def actor_objective(log_prob: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
-    """E[ alpha log pi(a|s) - min_i Q_i(s, a) ], shape [S], for log_prob [S, B], q [S, N, B], alpha [S].
+def actor_objective(log_prob: Tensor, least: Tensor, alpha: Tensor) -> Tensor:
+    """E[ alpha log pi(a|s) - min_i Q_i(s, a) ], shape [S], for log_prob and least = min_i Q_i [S, B], alpha [S].
 
     SAC (Haarnoja et al. 2018, eq. 7) with the minimum over N critics (An et al. 2021).
     """
-    return (alpha.unsqueeze(-1) * log_prob - q.amin(dim=-2)).mean(dim=-1)
+    return (alpha.unsqueeze(-1) * log_prob - least).mean(dim=-1)
 
 
-def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
+def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float | Tensor) -> Tensor:
     """-log alpha * E[ log pi(a|s) + target entropy ], shape [S]; log_prob [S, B] is treated as a constant.
 
+    target_entropy: one, or [S].
     Haarnoja et al. 2018 (SAC algorithms and applications, eq. 18), in log alpha as EDAC and RAVL have it.
     """
+    if isinstance(target_entropy, Tensor):
+        target_entropy = target_entropy.unsqueeze(-1)
     return -log_alpha * (log_prob.detach() + target_entropy).mean(dim=-1)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mbrl.agents.sac import SAC, Info
 from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.per_member import PerMember, listed, per_member
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Counted, Dynamics, Prediction, Transitions
 
@@ -43,21 +44,24 @@ class MOBILE(SAC):
         action_dim: int,
         *,
         model: Predictor | Dynamics | None = None,
-        beta: float = 1.0,
+        beta: PerMember = 1.0,
         samples: int = 10,
         clamp_target: bool = False,
         **sac: Any,
     ) -> None:
-        """model: whose members are compared, needed to update but not to act; beta weighs u; samples: M, next
-        states drawn from each elite; clamp_target: targets below 0 count as 0, as in the official code, which is
-        wrong wherever returns may be negative; sac: arguments of SAC. Raises ConfigError for impossible values.
+        """model: whose members are compared, needed to update but not to act; beta weighs u, one or one a seed;
+        samples: M, next states drawn from each elite; clamp_target: targets below 0 count as 0, as in the official
+        code, which is wrong wherever returns may be negative; sac: arguments of SAC. Raises ConfigError for
+        impossible values.
         """
-        if beta < 0 or samples < 1:
+        members = len(sac.get("seeds", (0,)))
+        if min(listed("beta", beta, members)) < 0 or samples < 1:
             raise ConfigError(f"beta={beta}, samples={samples}: must be at least 0 and 1")
         if not isinstance(model, Predictor | Dynamics | None):
             raise ConfigError(f"model: {type(model).__name__} has neither predict nor begin and step")
         super().__init__(obs_dim, action_dim, **sac)
-        self.model, self.beta, self.samples, self.clamp_target = model, beta, samples, clamp_target
+        self.model, self.samples, self.clamp_target = model, samples, clamp_target
+        self.beta = per_member("beta", beta, members, self.device)
         self._predicts = isinstance(model, Predictor)
         self._single = isinstance(model, Counted) and model.members == 1
         self._mean_uncertainty = torch.zeros_like(self.log_alpha)
@@ -79,7 +83,8 @@ class MOBILE(SAC):
         # On all rows, real ones too: fixed shapes, and no wait for the device to count them.
         penalty = torch.where(synthetic, self.uncertainty(batch, streams), 0.0)
         self._mean_uncertainty = penalty.sum(-1) / synthetic.sum(-1).clamp_min(1)
-        target = target - self.beta * penalty
+        beta = self.beta.unsqueeze(-1) if isinstance(self.beta, Tensor) else self.beta
+        target = target - beta * penalty
         return target.clamp_min(0.0) if self.clamp_target else target
 
     def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:

@@ -5,9 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mbrl.agents import fused
 from mbrl.core.maths import squashed_sample
 from mbrl.core.nets import StackedMLP, hidden_bias, uniform
 from mbrl.core.seeds import Streams
+
+GROUP_CRITICS, GROUP_WORK = 4, 1 << 22
+"""From how many critics, and multiplications a critic, it pays to take the actor's gradient critic by critic."""
+
+
+def _may_group(rows: Tensor) -> bool:
+    """Whether counting rows on the host is free: not on a GPU, nor inside a compiled graph of fixed shapes."""
+    return rows.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 class Actor(nn.Module):
@@ -55,7 +64,7 @@ class Critics(nn.Module):
         self, obs_dim: int, action_dim: int, num_critics: int, hidden: Sequence[int], streams: Streams
     ) -> None:
         super().__init__()
-        self.obs_dim = obs_dim
+        self.obs_dim, self.num_critics = obs_dim, num_critics
         self.net = StackedMLP(
             (len(streams), num_critics),
             (obs_dim + action_dim, *hidden, 1),
@@ -71,9 +80,9 @@ class Critics(nn.Module):
     def value_and_action_gradient(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Values [S, N, B] and their gradients with respect to the action [S, N, B, A], both differentiable.
 
-        One forward pass serves both. For ReLU layers the gradient is the chain of transposed weights through
-        the units' on/off masks, whose own derivative is zero almost everywhere; so this equals
-        `autograd.grad(q.sum(), action, create_graph=True)` without building a second graph.
+        The plain pass, which `fused_value_and_action_gradient` is held against. For ReLU layers the gradient is
+        the chain of transposed weights through the units' on/off masks, whose own derivative is zero almost
+        everywhere; so this equals `autograd.grad(q.sum(), action, create_graph=True)` without a second graph.
         """
         x = torch.cat([obs, action], dim=-1).unsqueeze(-3)
         first, *hidden, last = self.net.layers
@@ -86,3 +95,25 @@ class Critics(nn.Module):
         for layer in reversed(hidden):
             chain = (chain @ layer.weight.transpose(-1, -2)) * active.pop()
         return q, chain @ first.weight[..., self.obs_dim :, :].transpose(-1, -2)
+
+    def fused_value_and_action_gradient(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """`value_and_action_gradient` in the fewest products, differentiable once, for the weights alone."""
+        x = torch.cat([obs, action], dim=-1).unsqueeze(-3)
+        x = x.expand(*self.net.layers[0].lead, *x.shape[-2:]).flatten(0, 1)
+        q, gradient = fused.value_and_action_gradient(x, self.obs_dim, self._layers())
+        lead = self.net.layers[0].lead
+        return q.unflatten(0, lead), gradient.unflatten(0, lead)
+
+    def least_value(self, obs: Tensor, action: Tensor) -> Tensor:
+        """min_i Q_i(s, a) [S, B] for an actor to climb: its gradient is for the action alone where that is cheaper.
+
+        Small networks, and devices that would have to wait for a grouping of rows, take the plain pass.
+        """
+        hidden = self.net.layers[:-1]
+        work = obs.shape[-2] * sum(layer.weight[0, 0].numel() for layer in hidden)
+        if not _may_group(obs) or self.num_critics < GROUP_CRITICS or work < GROUP_WORK:
+            return self(obs, action).amin(dim=-2)
+        return fused.least_value(torch.cat([obs, action], dim=-1), self.num_critics, self._layers())
+
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        return [(layer.weight.flatten(0, 1), layer.bias.flatten(0, 1)) for layer in self.net.layers]

@@ -7,26 +7,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mbrl.agents.stacked_adam import StackedAdam
 from mbrl.core.errors import ConfigError
+from mbrl.core.per_member import PerMember, listed
 
 
-def adam(parameters: Iterable[nn.Parameter], lr: float, cosine: int | None = None) -> torch.optim.Adam:
+def adam(parameters: Iterable[nn.Parameter], lr: PerMember, cosine: int | None = None) -> torch.optim.Adam:
     """Adam is elementwise, so one optimiser over a stack steps every seed as its own would.
 
-    cosine: the number of steps over which lr falls to 0 along half a cosine; None: it stays.
-    Fused where the device offers it; on CUDA capturable, so that a graph may contain the step. Raises ConfigError
-    for a cosine over less than 1 step.
+    lr: one step size, or one for each of the S members; cosine: the number of steps over which lr falls to 0 along
+    half a cosine; None: it stays. Fused where the device offers it; on CUDA capturable, so that a graph may contain
+    the step. Raises ConfigError for a cosine over less than 1 step, and for another number of step sizes.
     """
     parameters = list(parameters)
-    options = {"fused": True, "capturable": parameters[0].is_cuda}
-    if cosine is None:
-        return torch.optim.Adam(parameters, lr=lr, **options)
-    if cosine < 1:
+    device = parameters[0].device
+    options = {"fused": True, "capturable": device.type == "cuda"}
+    rates = listed("lr", lr, len(parameters[0]))
+    if cosine is not None and cosine < 1:
         raise ConfigError(f"a step size cannot fall over {cosine} updates: at least 1")
-    # A tensor, changed in place: a captured graph reads its current value.
-    rate = torch.tensor(lr, dtype=torch.float32, device=parameters[0].device)
-    optimiser = torch.optim.Adam(parameters, lr=rate, **options)
-    optimiser.register_step_pre_hook(_cosine_hook(lr, cosine))
+    if len(set(rates)) == 1:
+        optimiser = torch.optim.Adam(parameters, lr=rates[0], **options)
+    else:
+        optimiser = StackedAdam(parameters, rates, **options)
+    if cosine is not None:
+        for group in optimiser.param_groups:
+            # A tensor, changed in place: a captured graph reads its current value.
+            group["base_lr"] = group["lr"]
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
+        optimiser.register_step_pre_hook(_cosine_hook(cosine))
     return optimiser
 
 
@@ -38,13 +46,14 @@ def cosine_rate(lr: float, done: Tensor, total: int) -> Tensor:
     return lr * 0.5 * (1 + torch.cos(math.pi * done.clamp(max=total) / total))
 
 
-def _cosine_hook(lr: float, total: int) -> Callable[..., None]:
+def _cosine_hook(total: int) -> Callable[..., None]:
     """Sets the step size before each step from Adam's own count of steps, so a saved optimiser knows its place."""
 
     def hook(optimiser: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        group = optimiser.param_groups[0]
-        done = optimiser.state.get(group["params"][0], {}).get("step")
-        group["lr"].copy_(cosine_rate(lr, torch.zeros_like(group["lr"]) if done is None else done, total))
+        for group in optimiser.param_groups:
+            done = optimiser.state.get(group["params"][0], {}).get("step")
+            done = torch.zeros_like(group["lr"]) if done is None else done
+            group["lr"].copy_(cosine_rate(group["base_lr"], done, total))
 
     return hook
 

@@ -20,6 +20,7 @@ from mbrl.agents.optim import adam, step
 from mbrl.core.errors import ConfigError
 from mbrl.core.maths import polyak_
 from mbrl.core.optim import load_optimiser_state, norm_per_seed, optimiser_state
+from mbrl.core.per_member import PerMember, listed, per_member
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EdgeTreatment, Transitions
 
@@ -36,51 +37,56 @@ class SAC:
         *,
         seeds: Sequence[int] = (0,),
         num_critics: int = 2,
-        eta: float = 0.0,
+        eta: PerMember = 0.0,
         hidden: Sequence[int] = (256, 256, 256),
         gamma: float = 0.99,
         tau: float = 0.005,
-        actor_lr: float = 3e-4,
+        actor_lr: PerMember = 3e-4,
         actor_lr_cosine: int | None = None,
-        critic_lr: float = 3e-4,
-        alpha_lr: float = 3e-4,
+        critic_lr: PerMember = 3e-4,
+        alpha_lr: PerMember = 3e-4,
         auto_alpha: bool = True,
-        alpha: float = 1.0,
+        alpha: PerMember = 1.0,
         alpha_max: float | None = None,
-        target_entropy: float | None = None,
+        target_entropy: PerMember | None = None,
         backup_entropy: bool = True,
         log_std_bounds: tuple[float, float] = (-5.0, 2.0),
         edge: EdgeTreatment | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        """eta weighs the diversity term; actor_lr falls to 0 along half a cosine over actor_lr_cosine updates where
+        """eta, alpha, target_entropy and the step sizes may be given one a seed. eta weighs the diversity term;
+        actor_lr falls to 0 along half a cosine over actor_lr_cosine updates where
         that is given; alpha is the temperature, its start value where auto_alpha tunes it, and
         used as alpha_max where it is larger; target_entropy None means -A; backup_entropy False leaves the
         policy's entropy out of targets and values ("deterministic backup"); edge changes what targets bootstrap
         from at the last rollout step (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta
         without 2, and for a temperature or a cap that is not positive."""
-        if num_critics < 1 or (eta != 0 and num_critics < 2):
+        etas, alphas = listed("eta", eta, len(seeds)), listed("alpha", alpha, len(seeds))
+        self.diverse = any(e != 0 for e in etas)
+        if num_critics < 1 or (self.diverse and num_critics < 2):
             raise ConfigError(
                 f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
             )
-        if eta != 0 and not hidden:
+        if self.diverse and not hidden:
             raise ConfigError(
                 f"eta={eta} needs a hidden layer: a linear critic's action gradient is constant"
             )
         alpha_max = math.inf if alpha_max is None else alpha_max
-        if min(alpha, alpha_max) <= 0:
+        if min(*alphas, alpha_max) <= 0:
             raise ConfigError(f"alpha={alpha}, alpha_max={alpha_max}: the temperature must be positive")
         self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics
-        self.eta, self.gamma, self.tau, self.auto_alpha = eta, gamma, tau, auto_alpha
+        self.gamma, self.tau, self.auto_alpha = gamma, tau, auto_alpha
         self.alpha_max, self.backup_entropy, self.edge = alpha_max, backup_entropy, edge
-        self.target_entropy = -float(action_dim) if target_entropy is None else float(target_entropy)
         self.device = torch.device(device)
+        self.eta = per_member("eta", eta, len(seeds), self.device)
+        entropy = -float(action_dim) if target_entropy is None else target_entropy
+        self.target_entropy = per_member("target_entropy", entropy, len(seeds), self.device)
         # Drawn on the CPU whatever the device, so that a seed means the same weights everywhere.
         init = Streams(seeds, "agent.init")
         self.actor = Actor(obs_dim, action_dim, hidden, init, log_std_bounds).to(self.device)
         self.critics = Critics(obs_dim, action_dim, num_critics, hidden, init).to(self.device)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
-        self.log_alpha = nn.Parameter(torch.full((len(init),), alpha, device=self.device).log())
+        self.log_alpha = nn.Parameter(torch.tensor(alphas, device=self.device).log())
         self.actor_parameters = list(self.actor.parameters())
         self.critic_parameters = list(self.critics.parameters())
         self.actor_optimiser = adam(self.actor_parameters, actor_lr, actor_lr_cosine)
@@ -141,11 +147,11 @@ class SAC:
 
     def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:
         """Hook: loss [S] of all critics together, and metrics. `streams` serves overrides that sample."""
-        if self.eta == 0:
+        if not self.diverse:
             q = self.critics(batch.obs, batch.action)
             loss, extra = losses.critic_regression(q, target), {}
         else:
-            q, gradients = self.critics.value_and_action_gradient(batch.obs, batch.action)
+            q, gradients = self.critics.fused_value_and_action_gradient(batch.obs, batch.action)
             spread = losses.diversity(gradients)
             loss = losses.critic_regression(q, target) + self.eta * spread
             extra = {"critic/diversity": spread.detach()}
@@ -160,7 +166,8 @@ class SAC:
 
     def actor_loss(self, batch: Transitions, action: Tensor, log_prob: Tensor) -> tuple[Tensor, Info]:
         """Hook: loss [S] of the actor for its own action [S, B, A] and log_prob [S, B] at batch.obs."""
-        loss = losses.actor_objective(log_prob, self.critics(batch.obs, action), self.alpha)
+        least = self.critics.least_value(batch.obs, action)
+        loss = losses.actor_objective(log_prob, least, self.alpha)
         return loss, {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean(dim=-1)}
 
     def _update_actor(self, batch: Transitions, streams: Streams) -> Info:

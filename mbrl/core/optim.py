@@ -8,7 +8,8 @@ from torch import Tensor
 
 def norm_per_seed(tensors: Sequence[Tensor]) -> Tensor:
     """Euclidean norm over all tensors [S, ...] of each seed, shape [S]."""
-    return torch.stack([t.detach().flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
+    norms = [torch.linalg.vector_norm(t.detach().flatten(1), dim=1) for t in tensors]
+    return torch.linalg.vector_norm(torch.stack(norms), dim=0)
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

@@ -5,6 +5,7 @@ import torch
 
 from mbrl.agents import AGENTS
 from mbrl.core.checkpoint import flatten, load_tree, save_tree, unflatten
+from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent, Transitions
 from tests.fakes import Members, random_transitions
@@ -154,6 +155,53 @@ def test_a_stack_is_its_singles_in_single_precision_too(make):
     for i, log in enumerate(learn(stacked, (3, 9), 5)):
         for name, value in alone.update(batch_of(2, i)[1:2], streams).items():
             assert value.item() == pytest.approx(log[name][1].item(), rel=1e-3, abs=1e-4), name
+
+
+PER_MEMBER = {
+    "sac": {
+        "eta": (0.0, 1.0, 0.5),
+        "alpha": (1.0, 0.2, 0.2),
+        "actor_lr": (3e-4, 1e-3, 3e-4),
+        "critic_lr": (1e-3, 3e-4, 3e-4),
+        "alpha_lr": (3e-4, 3e-4, 1e-3),
+        "target_entropy": (-2.0, 0.0, 0.5),
+    },
+    "mobile": {"beta": (0.0, 1.0, 2.5)},
+    "combo": {"cql_weight": (0.0, 1.0, 5.0)},
+}
+"""Hyper-parameters that may differ between members of a stack, and different values for three."""
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(("name", "key"), [(a, k) for a, keys in PER_MEMBER.items() for k in keys])
+def test_members_with_values_of_their_own_are_singles_with_those_values(name, key):
+    values, seeds = PER_MEMBER[name][key], (4, 0, 4)  # one seed twice: what differs is the value alone
+    options = {"hidden": (16, 16), "num_critics": 3, **NEEDS.get(name, {})}
+    stacked = AGENTS[name](3, 2, seeds=seeds, **options, **{key: values})
+    logs = learn(stacked, seeds, 5)
+    together = snapshot(stacked)
+    assert not torch.allclose(
+        together["actor/net.layers.0.weight"][0], together["actor/net.layers.0.weight"][2]
+    )
+    for s, (seed, value) in enumerate(zip(seeds, values, strict=True)):
+        alone, streams = (
+            AGENTS[name](3, 2, seeds=(seed,), **options, **{key: value}),
+            Streams((seed,), "train"),
+        )
+        for i, log in enumerate(logs):
+            for metric, found in alone.update(batch_of(3, i)[s : s + 1], streams).items():
+                assert found.item() == pytest.approx(log[metric][s].item(), rel=1e-6, abs=1e-12), metric
+        for part, found in snapshot(alone).items():
+            mine = together[part] if part.endswith("step") else together[part][s : s + 1]
+            assert torch.allclose(found, mine, rtol=1e-6, atol=1e-12), part
+
+
+@pytest.mark.parametrize(("name", "key"), [(a, k) for a, keys in PER_MEMBER.items() for k in keys])
+def test_as_many_values_as_members(name, key):
+    with pytest.raises(
+        ConfigError, match=f"{'lr' if key.endswith('_lr') else key}: 2 values for a stack of 3"
+    ):
+        AGENTS[name](3, 2, seeds=(0, 1, 2), num_critics=3, **{key: PER_MEMBER[name][key][:2]})
 
 
 @pytest.mark.parametrize("before", [0, 3])

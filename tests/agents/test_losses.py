@@ -140,7 +140,7 @@ def test_diversity_of_one_critic_is_refused():
 def test_actor_objective_by_hand():
     log_prob, q = torch.tensor([[-1.0, 2.0]]), torch.tensor([[[3.0, -5.0], [4.0, -6.0]]])
     # (0.5 * -1 - 3 + 0.5 * 2 + 6) / 2 = (-3.5 + 7) / 2
-    assert actor_objective(log_prob, q, torch.tensor([0.5])).tolist() == [1.75]
+    assert actor_objective(log_prob, q.amin(dim=1), torch.tensor([0.5])).tolist() == [1.75]
 
 
 def test_temperature_loss_by_hand_and_its_sign():
@@ -169,7 +169,7 @@ def test_every_loss_keeps_seeds_apart():
     losses = {
         critic_regression: (q, target),
         diversity: (g,),
-        actor_objective: (log_prob, q, alpha),
+        actor_objective: (log_prob, target, alpha),
         behaviour_cloning: (a, g[:, 0]),
     }
     for loss, arguments in losses.items():

@@ -134,3 +134,74 @@ def test_the_cosine_on_cuda_is_that_on_the_cpu():
         p = nn.Parameter(torch.zeros(2, 1, device=device))
         found.append(moves(p, adam([p], 0.5, cosine=10), 15))
     assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def runs_of(rates: list[float], cosine: int | None = None):
+    """A stack of three with these step sizes, and a single Adam for each."""
+    p = nn.Parameter(torch.linspace(-1, 1, 36).view(3, 3, 4))
+    singles = [nn.Parameter(p[s : s + 1].detach().clone()) for s in range(3)]
+    return (
+        p,
+        adam([p], rates, cosine),
+        singles,
+        [adam([q], r, cosine) for q, r in zip(singles, rates, strict=True)],
+    )
+
+
+@pytest.mark.parametrize("cosine", [None, 6])
+@pytest.mark.parametrize("rates", [[0.1, 0.01, 0.1], [0.1, 0.1, 0.02], [0.0, 0.1, 0.1]])
+@pytest.mark.usefixtures("double")
+def test_step_sizes_of_their_own_give_each_member_what_its_own_adam_would(rates, cosine):
+    p, optimiser, singles, alone = runs_of(rates, cosine)
+    for _ in range(5):
+        step(optimiser, quadratic(p), [p])
+        for q, o in zip(singles, alone, strict=True):
+            step(o, quadratic(q), [q])
+    assert torch.allclose(p, torch.cat(singles), rtol=1e-12)
+    state = optimiser_state(optimiser)["0"]
+    for name in ("exp_avg", "exp_avg_sq"):
+        moments = torch.cat([optimiser_state(o)["0"][name] for o in alone])
+        assert torch.allclose(state[name], moments, rtol=1e-12)
+    assert state["step"] == optimiser_state(alone[0])["0"]["step"]
+
+
+@pytest.mark.parametrize("rates", [[0.1, 0.01, 0.1], [0.1, 0.1, 0.1]])
+def test_a_saved_stack_goes_on_as_it_would_have_whatever_its_step_sizes(rates, tmp_path):
+    p, optimiser, _, _ = runs_of(rates)
+    for _ in range(3):
+        step(optimiser, quadratic(p), [p])
+    save_tree(tmp_path / "c", {"p": p.detach(), "o": optimiser_state(optimiser)}, {})
+    tree, _ = load_tree(tmp_path / "c")
+    again, other, _, _ = runs_of(rates)
+    step(other, quadratic(again), [again])  # what was there before is replaced
+    with torch.no_grad():
+        again.copy_(tree["p"])
+    load_optimiser_state(other, tree["o"])
+    for _ in range(2):
+        step(optimiser, quadratic(p), [p])
+        step(other, quadratic(again), [again])
+    assert torch.equal(p, again)
+
+
+def test_an_empty_state_is_the_one_before_the_first_step():
+    p, optimiser, _, _ = runs_of([0.1, 0.01, 0.1])
+    step(optimiser, quadratic(p), [p])
+    load_optimiser_state(optimiser, {})
+    fresh, other, _, _ = runs_of([0.1, 0.01, 0.1])
+    with torch.no_grad():
+        fresh.copy_(p)
+    step(optimiser, quadratic(p), [p])
+    step(other, quadratic(fresh), [fresh])
+    assert torch.equal(p, fresh)
+
+
+def test_the_state_of_step_sizes_of_their_own_is_live():
+    p, optimiser, _, _ = runs_of([0.1, 0.01, 0.1])
+    state = optimiser_state(optimiser)["0"]["exp_avg"]
+    step(optimiser, quadratic(p), [p])
+    assert state.abs().sum() > 0
+
+
+def test_as_many_step_sizes_as_members():
+    with pytest.raises(ConfigError, match="lr: 2 values for a stack of 3"):
+        runs_of([0.1, 0.1])
