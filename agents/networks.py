@@ -98,11 +98,11 @@ class Critics(nn.Module):
 
     def fused_value_and_action_gradient(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """`value_and_action_gradient` in the fewest products, differentiable once, for the weights alone."""
-        x = torch.cat([obs, action], dim=-1).unsqueeze(-3)
-        x = x.expand(*self.net.layers[0].lead, *x.shape[-2:]).flatten(0, 1)
-        q, gradient = fused.value_and_action_gradient(x, self.obs_dim, self._layers())
         lead = self.net.layers[0].lead
-        return q.unflatten(0, lead), gradient.unflatten(0, lead)
+        x = torch.cat([obs, action], dim=-1).unsqueeze(-3)
+        x = x.expand(*lead, *x.shape[-2:]).flatten(0, 1).to(self.net.product_dtype or x.dtype)
+        q, gradient = fused.value_and_action_gradient(x, self.obs_dim, self.net.flat_layers())
+        return q.unflatten(0, lead).to(obs.dtype), gradient.unflatten(0, lead).to(obs.dtype)
 
     def least_value(self, obs: Tensor, action: Tensor) -> Tensor:
         """min_i Q_i(s, a) [S, B] for an actor to climb: its gradient is for the action alone where that is cheaper.
@@ -113,7 +113,5 @@ class Critics(nn.Module):
         work = obs.shape[-2] * sum(layer.weight[0, 0].numel() for layer in hidden)
         if not _may_group(obs) or self.num_critics < GROUP_CRITICS or work < GROUP_WORK:
             return self(obs, action).amin(dim=-2)
-        return fused.least_value(torch.cat([obs, action], dim=-1), self.num_critics, self._layers())
-
-    def _layers(self) -> list[tuple[Tensor, Tensor]]:
-        return [(layer.weight.flatten(0, 1), layer.bias.flatten(0, 1)) for layer in self.net.layers]
+        x = torch.cat([obs, action], dim=-1).to(self.net.product_dtype or obs.dtype)
+        return fused.least_value(x, self.num_critics, self.net.flat_layers()).to(obs.dtype)

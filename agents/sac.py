@@ -30,6 +30,9 @@ Info = dict[str, Tensor]
 class SAC:
     """S stacked learners; batches carry rows [S, B, ...] and every metric is [S]."""
 
+    compilable = ("target", "critic_loss", "actor_loss")
+    """What mbrl.core.accelerate may compile: the hooks, of fixed shapes and without steps of optimisers."""
+
     def __init__(
         self,
         obs_dim: int,

@@ -33,10 +33,10 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(*self.lead, 1, fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Batched affine map as one fused product over the flattened lead."""
+        """Batched affine map as one fused product over the flattened lead, in x's type."""
         if x.shape[:-2] != self.lead:
             x = x.expand(*self.lead, *x.shape[-2:])
-        weight, bias = self.weight.flatten(0, -3), self.bias.flatten(0, -3)
+        weight, bias = self.weight.flatten(0, -3).to(x.dtype), self.bias.flatten(0, -3).to(x.dtype)
         out = torch.baddbmm(bias, x.reshape(-1, *x.shape[-2:]), weight)
         return out.view(*self.lead, *out.shape[-2:])
 
@@ -90,6 +90,9 @@ class StackedMLP(nn.Module):
     Raises ConfigError for an activation that is not in ACTIVATIONS.
     """
 
+    product_dtype: torch.dtype | None = None
+    """What layers compute in, where it is not the weights' own type (mbrl.core.precision)."""
+
     def __init__(
         self,
         lead: Sequence[int],
@@ -110,8 +113,17 @@ class StackedMLP(nn.Module):
         (init_last or init)(self.layers[-1], streams)
 
     def forward(self, x: Tensor) -> Tensor:
-        """All layers."""
+        """All layers; the result has x's type."""
         *hidden, last = self.layers
+        dtype = x.dtype
+        x = x.to(self.product_dtype or dtype)
         for layer in hidden:
             x = self.activation(layer(x))
-        return last(x)
+        return last(x).to(dtype)
+
+    def flat_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """(weight [L, I, O], bias [L, 1, O]) of every layer in the type it computes in; L counts all networks."""
+        return [
+            (w.to(self.product_dtype or w.dtype), b.to(self.product_dtype or b.dtype))
+            for w, b in ((layer.weight.flatten(0, -3), layer.bias.flatten(0, -3)) for layer in self.layers)
+        ]

@@ -73,7 +73,7 @@ def test_the_least_value_and_its_gradient_are_those_of_amin(hidden, num_critics)
     obs, action, _ = rows()
     action.requires_grad_()
     plain = made(obs, action).amin(dim=-2)
-    least = fused.least_value(torch.cat([obs, action], dim=-1), num_critics, made._layers())
+    least = fused.least_value(torch.cat([obs, action], dim=-1), num_critics, made.net.flat_layers())
     assert torch.allclose(plain, least, rtol=1e-12)
     assert len(made(obs, action).argmin(dim=-2).unique()) > 1  # else grouping shows nothing
     expected, found = (torch.autograd.grad((v * weight).sum(), action)[0] for v in (plain, least))
@@ -83,7 +83,7 @@ def test_the_least_value_and_its_gradient_are_those_of_amin(hidden, num_critics)
 def test_the_least_value_gives_the_critics_no_gradient():
     made = critics((8, 5), 3)
     obs, action, _ = rows()
-    least = fused.least_value(torch.cat([obs, action.requires_grad_()], -1), 3, made._layers())
+    least = fused.least_value(torch.cat([obs, action.requires_grad_()], -1), 3, made.net.flat_layers())
     found = torch.autograd.grad(least.sum(), [action, *made.parameters()], allow_unused=True)
     assert found[0] is not None
     assert all(g is None for g in found[1:])
@@ -95,7 +95,7 @@ def test_a_critic_that_is_never_the_least_is_an_empty_group():
         made.net.layers[-1].bias[:, 1] += 1e3
     obs, action, _ = rows()
     action.requires_grad_()
-    least = fused.least_value(torch.cat([obs, action], -1), 3, made._layers())
+    least = fused.least_value(torch.cat([obs, action], -1), 3, made.net.flat_layers())
     expected = torch.autograd.grad(made(obs, action).amin(-2).sum(), action)[0]
     assert torch.allclose(torch.autograd.grad(least.sum(), action)[0], expected, rtol=1e-5, atol=1e-6)
 
