@@ -180,14 +180,17 @@ class Ensemble(nn.Module):
 
     def _one(self, index: int, x: Tensor) -> Tensor:
         """Mean and clamped log-variance [n, 2 (O + 1)] of network `index` at standardised x [n, O + A]."""
+        exact, low = x.dtype, self.net.product_dtype or x.dtype
         weights = [
-            (layer.weight.flatten(0, 1)[index], layer.bias.flatten(0, 1)[index]) for layer in self.net.layers
+            (layer.weight.flatten(0, 1)[index].to(low), layer.bias.flatten(0, 1)[index].to(low))
+            for layer in self.net.layers
         ]
+        x = x.to(low)
         for weight, bias in weights[:-1]:
             x = self.net.activation(torch.addmm(bias, x, weight))
-        mean, logvar = torch.addmm(weights[-1][1], x, weights[-1][0]).chunk(2, dim=-1)
-        low, high = self.logvar_min.flatten(0, 1)[index], self.logvar_max.flatten(0, 1)[index]
-        return torch.cat([mean, soft_clamp(logvar, low, high)], dim=-1)
+        mean, logvar = torch.addmm(weights[-1][1], x, weights[-1][0]).to(exact).chunk(2, dim=-1)
+        floor, ceiling = self.logvar_min.flatten(0, 1)[index], self.logvar_max.flatten(0, 1)[index]
+        return torch.cat([mean, soft_clamp(logvar, floor, ceiling)], dim=-1)
 
     def _inputs(self, obs: Tensor, action: Tensor) -> Tensor:
         """obs and action as [S_d, B', O + A]: a model shared by all seeds takes them as one batch."""

@@ -53,7 +53,7 @@ def test_critics_train_in_bf16_near_where_they_would(hidden):
 
 
 def test_an_ensemble_predicts_in_bf16_near_what_it_would():
-    models = [Ensemble(3, 2, members=3, elites=2, hidden=(16, 16), weight_decay=(0.0,) * 3) for _ in range(2)]
+    models = [Ensemble(3, 2, hidden=(16, 16), weight_decay=(0.0,) * 3) for _ in range(2)]
     lower_products(models[1], "bf16")
     rows = random_transitions(1, 64, seed=0)
     steps = [m.step(None, rows.obs, rows.action, Streams([0], "s")) for m in models]
