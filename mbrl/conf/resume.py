@@ -12,14 +12,16 @@ LOOKS = (
     "train.bias_horizon",
     "train.log_every",
 )
-SAVES = ("train.checkpoint_every", "dynamics.cache", "dynamics.ensemble.cache", "dynamics.threads")
+SAVES = ("train.checkpoint_every", "dynamics.cache", "dynamics.ensemble.cache")
+RUNS = ("train.accelerate", "dynamics.threads")
 
 
 def check_resume(config: Config, before: Config) -> None:
     """Raise MismatchError naming the options in which a run to be continued would change what it learns.
 
-    Its length, how often it looks and saves, device and threads, and the cache of models may change.
+    Its length, how often it looks and saves, device, threads and how updates run, and the
+    cache of models may change.
     """
-    changed = differences(config, before, ignore={*MAY_DIFFER, *LOOKS, *SAVES})
+    changed = differences(config, before, ignore={*MAY_DIFFER, *LOOKS, *SAVES, *RUNS})
     if changed:
         raise MismatchError(f"{config.out} cannot be resumed with other settings: {'; '.join(changed)}")

@@ -298,6 +298,12 @@ class TrainConf:
     log_every: int = option(1000, "updates between lines in metrics.jsonl")
     checkpoint_every: int = option(10_000, "updates between checkpoints")
     q_limit: float | None = option(1e7, "stop as diverged when mean |Q| passes this (ours); null: never")
+    accelerate: str = option(
+        "auto", "how updates run: eager, compile or graph; auto: graph on CUDA, else eager"
+    )
+    precision: str = option(
+        "float32", "products of critics and of model rollouts: float32, tf32 (CUDA) or bf16"
+    )
     progress: bool = option(True, "show progress bars")
 
 

@@ -25,6 +25,8 @@ MEMBERS, DIMS = ("all", "elites"), ("obs", "obs_reward")
 """Keys of the same names in mbrl.dynamics.uncertainty."""
 COMBO_STATES = ("mix", "model")
 """Keys of mbrl.agents.combo.STATES, repeated for the same reason."""
+ACCELERATE, PRECISION = ("auto", "eager", "compile", "graph"), ("float32", "tf32", "bf16")
+"""Auto and the keys of mbrl.core.accelerate.MODES; keys of mbrl.core.precision.PRECISIONS."""
 
 
 class Rule(NamedTuple):
@@ -177,6 +179,9 @@ def _general(config: Config) -> Iterator[str]:
         yield f"seeds must be a list of different numbers from 0 up, got {seeds}"
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         yield f"device must be auto, cpu, cuda or cuda:N, got {config.device!r}"
+    for name, known in (("accelerate", ACCELERATE), ("precision", PRECISION)):
+        if getattr(config.train, name) not in known:
+            yield unknown_name(f"train.{name}", getattr(config.train, name), known)
     if config.dataset.env_kwargs and config.dataset.env is None:
         yield "dataset.env_kwargs needs dataset.env, the environment they belong to"
     if config.resume and config.overwrite:

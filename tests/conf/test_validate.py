@@ -21,9 +21,11 @@ from mbrl.conf.schema import (
     SacConf,
     TrainConf,
 )
-from mbrl.conf.validate import ACTIVATIONS, COMBO_STATES, RULES
+from mbrl.conf.validate import ACCELERATE, ACTIVATIONS, COMBO_STATES, PRECISION, RULES
 from mbrl.core import nets
+from mbrl.core.accelerate import MODES
 from mbrl.core.errors import ConfigError
+from mbrl.core.precision import PRECISIONS
 
 MODEL_FREE = {"source": NoSourceConf(), "train": TrainConf(real_ratio=1.0)}
 
@@ -136,6 +138,8 @@ def test_activations_are_those_of_the_networks() -> None:
 
 def test_the_states_are_those_of_combo() -> None:
     assert set(COMBO_STATES) == set(STATES)
+    assert set(ACCELERATE) == {"auto", *MODES}
+    assert set(PRECISION) == set(PRECISIONS)
 
 
 def test_a_rule_is_checked_on_the_field_it_names() -> None:

@@ -168,8 +168,8 @@ def evaluation_from_config(
     return look
 
 
-LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon")
-"""Options of an evaluation, which the loop does not need."""
+LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon", "accelerate", "precision")
+"""Options of evaluations and of arithmetic, which the schedule does not need."""
 
 MODEL_AWARE = frozenset({"mobile"})
 """Agents that are given the dynamics as `model`."""
