@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mbrl.core.nets import affine
+
 Layers = Sequence[tuple[Tensor, Tensor]]
 """(weight [L, I, O], bias [L, 1, O]) of every layer, L = S * N networks."""
 
@@ -37,7 +39,7 @@ class _ValueAndActionGradient(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, obs_dim: int, *flat: Tensor) -> tuple[Tensor, Tensor]:
         weights, biases = flat[::2], flat[1::2]
         hidden = _hidden(x, weights, biases)
-        q = _head(hidden[-1], weights[-1], biases[-1])
+        q = affine(hidden[-1], weights[-1], biases[-1]).squeeze(-1)
         chain = [_masked(weights[-1].transpose(1, 2).expand_as(hidden[-1]), hidden[-1])]
         for weight, h in zip(reversed(weights[1:-1]), reversed(hidden[1:-1]), strict=True):
             chain.append(_masked_(torch.bmm(chain[-1], weight.transpose(1, 2)), h))
@@ -88,7 +90,7 @@ class _LeastValue(torch.autograd.Function):
         weights, biases = flat[::2], flat[1::2]
         shared = x.unsqueeze(1).expand(-1, num_critics, -1, -1).flatten(0, 1)
         hidden = _hidden(shared, weights, biases)
-        q = _head(hidden[-1], weights[-1], biases[-1]).view(x.shape[0], num_critics, -1)
+        q = affine(hidden[-1], weights[-1], biases[-1]).view(x.shape[0], num_critics, -1)
         value, least = q.min(dim=1)
         ctx.save_for_backward(least, *(_rows(h, least, num_critics) for h in hidden[1:]), *weights)
         ctx.num_critics = num_critics
@@ -126,16 +128,11 @@ def _chain(hidden: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     return chain @ weights[0].t()
 
 
-def _head(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The last layer's value [L, B]; one column makes a poor matrix product."""
-    return (h * weight.transpose(1, 2)).sum(dim=-1) + bias.squeeze(1)
-
-
 def _hidden(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
     """x and every hidden layer's activations."""
     hidden = [x]
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        hidden.append(torch.baddbmm(bias, hidden[-1], weight).relu_())
+        hidden.append(affine(hidden[-1], weight, bias).relu_())
     return hidden
 
 

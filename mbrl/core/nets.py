@@ -19,6 +19,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b [L, B, O] for x [L, B, I], weight [L, I, O], bias [L, 1, O]; one column makes a poor product."""
+    if weight.shape[-1] == 1:
+        return (x * weight.transpose(1, 2)).sum(dim=-1, keepdim=True) + bias
+    return torch.baddbmm(bias, x, weight)
+
+
 class StackedLinear(nn.Module):
     """Independent affine maps: x [*lead, B, I] -> [*lead, B, O], weight [*lead, I, O], bias [*lead, 1, O].
 
@@ -37,7 +44,7 @@ class StackedLinear(nn.Module):
         if x.shape[:-2] != self.lead:
             x = x.expand(*self.lead, *x.shape[-2:])
         weight, bias = self.weight.flatten(0, -3).to(x.dtype), self.bias.flatten(0, -3).to(x.dtype)
-        out = torch.baddbmm(bias, x.reshape(-1, *x.shape[-2:]), weight)
+        out = affine(x.reshape(-1, *x.shape[-2:]), weight, bias)
         return out.view(*self.lead, *out.shape[-2:])
 
     def extra_repr(self) -> str:
