@@ -13,6 +13,7 @@ FOLDERS = {
     "run": ROOT / "mbrl/run",
     "diagnose": ROOT / "mbrl/diagnose",
     "study": ROOT / "mbrl/study",
+    "bench": ROOT / "mbrl/bench",
     "datasets": ROOT / "datasets",
     "dynamics": ROOT / "dynamics",
     "agents": ROOT / "agents",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
     "run.build": {"core", "conf", "datasets", "dynamics", "agents", "run", "diagnose"},
     "diagnose": {"core", "datasets", "dynamics", "run", "diagnose"},
     "study": {"core", "conf", "datasets", "dynamics", "agents", "run", "diagnose", "study"},
+    "bench": {"core", "conf", "datasets", "dynamics", "agents", "run", "diagnose", "study", "bench"},
 }
 HEAVY = {"mujoco", "minari", "ray", "gymnasium", "hydra", "omegaconf", "matplotlib", "h5py", "pyarrow"}
 ONLY_CONF = {"hydra", "omegaconf"}
