@@ -78,13 +78,16 @@ class AdversarialModel:
         self.optimiser = torch.optim.Adam(parameter_groups(self.dynamics), lr=lr, fused=True)
         self.fitted = {name: p.detach().clone() for name, p in self.dynamics.networks().items()}
         self.done, self.latest = 0, {}
+        self.diverged: dict[int, str] = {}
 
     def train(self, agent: ValuedPolicy, streams: Streams) -> None:
         """`updates` steps against the agent, each on one step of its rollouts and on real rows.
 
         Rollouts start from states of the data, every `horizon` steps anew; they go on with the model as it is by
-        then, and end at terminals. Raises DivergenceError, naming seed and step, for a loss that is not finite.
+        then, and end at terminals. A seed's model that diverges is named in `diverged`, with the step; nothing of
+        it reaches the others, which go on. Raises DivergenceError if all of them do.
         """
+        self.diverged = {}
         seen: list[Tensor] = []
         shown = {"enabled": self.progress, "unit": "step", "leave": False}
         with progress_bar(self.updates, "adversarial model", **shown) as bar:
@@ -164,22 +167,26 @@ class AdversarialModel:
         return torch.where(lost.unsqueeze(-1), torch.zeros_like(sample), sample), lost
 
     def _check(self, seen: Sequence[Tensor]) -> None:
-        """DivergenceError for the first step whose losses are not finite, or for parameters that are not."""
-        broken = ~torch.stack(seen).isfinite().all(-1)
-        if broken.any():
-            step, seed = broken.nonzero()[0].tolist()
-            losses = ", ".join(
-                f"{n} {v:.4g}" for n, v in zip(FIGURES, seen[step][seed].tolist(), strict=True)
-            )
-        elif not (change := self._change()).isfinite().all():
-            step, seed = len(seen) - 1, int((~change.isfinite()).nonzero()[0])
-            losses = "its parameters are not finite"
-        else:
-            return
-        raise DivergenceError(
-            f"seed {self.dynamics.seeds[seed]}: the adversarial model diverged at its step {self.done + step + 1} "
-            f"({losses}); lower source.adv_weight={self.adv_weight:g} or source.model_lr"
+        """Note the seeds with a step whose losses are not finite, or with parameters that are not.
+
+        Raises DivergenceError if none is left.
+        """
+        figures = torch.stack(seen)
+        for step, place in (~figures.isfinite().all(-1)).nonzero().tolist():
+            losses = zip(FIGURES, figures[step, place].tolist(), strict=True)
+            self._note(place, step, ", ".join(f"{name} {value:.4g}" for name, value in losses))
+        for place in (~self._change().isfinite()).nonzero().flatten().tolist():
+            self._note(place, len(seen) - 1, "its parameters are not finite")
+        if len(self.diverged) == len(self.dynamics.seeds):
+            raise DivergenceError("; ".join(self.diverged.values()), members=self.diverged)
+
+    def _note(self, place: int, step: int, what: str) -> None:
+        """Keep the first diagnosis of a seed."""
+        text = (
+            f"seed {self.dynamics.seeds[place]}: the adversarial model diverged at its step "
+            f"{self.done + step + 1} ({what}); lower source.adv_weight={self.adv_weight:g} or source.model_lr"
         )
+        self.diverged.setdefault(place, text)
 
     def _change(self) -> Tensor:
         """|phi - phi_fit| / |phi_fit|, [S]."""

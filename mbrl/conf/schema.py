@@ -297,7 +297,7 @@ class TrainConf:
     bias_horizon: int = option(300, "steps of those returns, which leave out gamma^horizon at most (ours)")
     log_every: int = option(1000, "updates between lines in metrics.jsonl")
     checkpoint_every: int = option(10_000, "updates between checkpoints")
-    q_limit: float | None = option(1e7, "stop as diverged when mean |Q| passes this (ours); null: never")
+    q_limit: float | None = option(1e7, "a seed has diverged when its mean |Q| passes this (ours); null: never")
     accelerate: str = option(
         "auto", "how updates run: eager, compile or graph; auto: graph on CUDA, else eager"
     )

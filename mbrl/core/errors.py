@@ -1,7 +1,7 @@
 """Errors a user can act on: each names the file, key, row or option at fault, and what would be right."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class MbrlError(Exception):
@@ -25,7 +25,14 @@ class CheckpointError(MbrlError, RuntimeError):
 
 
 class DivergenceError(MbrlError, ArithmeticError):
-    """Training produced a value that is not finite, or grew past the stated bound."""
+    """Training produced a value that is not finite, or grew past the stated bound.
+
+    members: {place in the stack: diagnosis} of those that did, where they are known; the others are sound.
+    """
+
+    def __init__(self, message: str, *, members: Mapping[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.members = dict(members or {})
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -23,7 +23,6 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path | str, seeds: Sequence[int], *, keep: int | None = None) -> None:
-        self.seeds = tuple(seeds)
         self.path = Path(folder) / "metrics.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,42 +32,41 @@ class MetricsLog:
             os.replace(fresh, self.path)
             board = Path(folder) / "tensorboard"
             purge = 0 if keep is None else keep + 1
-            self.writers = [SummaryWriter(board / f"seed_{s}", purge_step=purge) for s in self.seeds]
+            self.writers = {s: SummaryWriter(board / f"seed_{s}", purge_step=purge) for s in seeds}
             self.file = self.path.open("a")
         except OSError as error:
             message = f"{folder}: the run folder cannot be written ({error}); choose another out="
             raise ConfigError(message) from error
 
-    def write(self, update: int, metrics: Mapping[str, Tensor]) -> list[Row]:
-        """Append `rows` of the metrics to both logs, and return them."""
-        rows = self.rows(update, metrics)
-        for row, writer in zip(rows, self.writers, strict=True):
-            for name in metrics:
-                if row[name] is not None:
-                    writer.add_scalar(name, row[name], update)
+    def append(self, rows: Sequence[Row]) -> None:
+        """Append rows of some or all seeds to both logs."""
+        for row in rows:
+            for name, value in row.items():
+                if value is not None and name not in ("update", "seed"):
+                    self.writers[row["seed"]].add_scalar(name, value, row["update"])
         self.file.write("".join(json.dumps(row) + "\n" for row in rows))
         self.file.flush()
-        return rows
-
-    def rows(self, update: int, metrics: Mapping[str, Tensor]) -> list[Row]:
-        """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite becomes None.
-
-        This is where values leave the device: one transfer for all of them.
-        """
-        if not metrics:
-            return [{"update": update, "seed": seed} for seed in self.seeds]
-        columns = torch.stack([v.detach().double() for v in metrics.values()], dim=-1).tolist()
-        finite = [[v if math.isfinite(v) else None for v in column] for column in columns]
-        return [
-            {"update": update, "seed": seed, **dict(zip(metrics, values, strict=True))}
-            for seed, values in zip(self.seeds, finite, strict=True)
-        ]
 
     def close(self) -> None:
         """Flush and close both."""
         self.file.close()
-        for writer in self.writers:
+        for writer in self.writers.values():
             writer.close()
+
+
+def rows_of(update: int, metrics: Mapping[str, Tensor], seeds: Sequence[int]) -> list[Row]:
+    """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite becomes None.
+
+    This is where values leave the device: one transfer for all of them.
+    """
+    if not metrics:
+        return [{"update": update, "seed": seed} for seed in seeds]
+    columns = torch.stack([v.detach().double() for v in metrics.values()], dim=-1).tolist()
+    finite = [[v if math.isfinite(v) else None for v in column] for column in columns]
+    return [
+        {"update": update, "seed": seed, **dict(zip(metrics, values, strict=True))}
+        for seed, values in zip(seeds, finite, strict=True)
+    ]
 
 
 def read_metrics(path: Path | str) -> list[Row]:

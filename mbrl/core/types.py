@@ -164,7 +164,10 @@ class Agent(Policy, Protocol):
         """One gradient step on rows [S, B, ...]; returns metrics [S] on the device, no host sync."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers, temperature."""
+        """Networks, targets, optimisers, temperature: nested dicts of tensors, live ones where that is possible.
+
+        Those that lead with S are the members'; all others are shared.
+        """
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of state_dict."""
@@ -200,6 +203,16 @@ class Reporting(Protocol):
 
     def metrics(self) -> dict[str, Tensor]:
         """Metrics [S] by "<group>/<name>"."""
+
+
+@runtime_checkable
+class Perishable(Protocol):
+    """A source that can lose members of a stack in a draw, and go on for the others.
+
+    diverged: {place in the stack: diagnosis} of those that the latest draw has lost.
+    """
+
+    diverged: Mapping[int, str]
 
 
 @runtime_checkable

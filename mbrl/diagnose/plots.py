@@ -1,8 +1,9 @@
 """Pictures of one run, drawn from its metrics.jsonl alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -20,26 +21,29 @@ BEHAVIOUR = "#b04a2f"
 def draw_run(folder: Path | str) -> Path:
     """Write <run>/run.png: learning curve, value by depth of rollout, effective penalty by depth.
 
-    The behaviour's mean return (result.json) is a line in the first panel. Raises DataError if the run holds
-    no metrics yet.
+    The behaviour's mean return (result.json) is a line in the first panel. Means are over the seeds that did not
+    diverge, if there are any; the title names the others. Raises DataError if the run holds no metrics yet.
     """
     folder = Path(folder)
     rows = read_metrics(folder / "metrics.jsonl")
     if not rows:
         raise DataError(f"{folder}/metrics.jsonl: no metrics to draw")
     result = json.loads((folder / "result.json").read_text())
+    counted = sound_seeds(result)
     names = [name for name in ("reach/q", "reach/penalty") if _depths(rows, name)]
     figure, axes = plt.subplots(1, 1 + len(names), figsize=(4.6 * (1 + len(names)), 3.6), squeeze=False)
-    _learning_curve(axes[0, 0], rows, result["seeds"], result["dataset"].get("return_mean"))
+    _learning_curve(axes[0, 0], rows, result, counted)
     titles = {
         "reach/q": ("mean Q(s, π(s))", "Value by rollout depth"),
         "reach/penalty": ("mean Q − min Q", "Effective penalty by rollout depth"),
     }
     for axis, name in zip(axes[0, 1:], names, strict=True):
-        _by_depth(axis, rows, name)
+        _by_depth(axis, [row for row in rows if row["seed"] in counted], name)
         axis.set(xlabel="model steps from the data (last: edge of reach)", ylabel=titles[name][0])
         axis.set_title(titles[name][1], fontsize=10)
-    figure.suptitle(f"{folder.name}: {result['dataset']['id']}, seeds {result['seeds']}", fontsize=10)
+    lost = [f"seed {seed} diverged at {end['update']:,}" for seed, end in result.get("diverged", {}).items()]
+    title = f"{folder.name}: {result['dataset']['id']}, seeds {result['seeds']}"
+    figure.suptitle("; ".join([title, *lost]), fontsize=10)
     figure.tight_layout()
     figure.savefig(folder / "run.png", dpi=130)
     plt.close(figure)
@@ -53,12 +57,25 @@ def series(rows: Sequence[Row], name: str, seed: int) -> tuple[np.ndarray, np.nd
     return np.array(updates), np.array(values)
 
 
-def _learning_curve(axis: Axes, rows: Sequence[Row], seeds: Sequence[int], behaviour: float | None) -> None:
-    curves = [series(rows, "eval/return", seed) for seed in seeds]
-    for seed, (updates, values) in zip(seeds, curves, strict=True):
-        axis.plot(updates, values, linewidth=1, alpha=0.7, label=f"seed {seed}")
-    if len(seeds) > 1 and len({len(values) for _, values in curves}) == 1:
-        axis.plot(curves[0][0], np.mean([v for _, v in curves], axis=0), "k", linewidth=2, label="mean")
+def sound_seeds(result: Mapping[str, Any]) -> list[int]:
+    """The seeds of a result.json that did not diverge: those a mean may count; all of them where none is left."""
+    lost = result.get("diverged", {})
+    return [seed for seed in result["seeds"] if str(seed) not in lost] or list(result["seeds"])
+
+
+def _learning_curve(
+    axis: Axes, rows: Sequence[Row], result: Mapping[str, Any], counted: Sequence[int]
+) -> None:
+    """A line a seed, a dotted one if it diverged, and the mean of those that count."""
+    behaviour = result["dataset"].get("return_mean")
+    curves = {seed: series(rows, "eval/return", seed) for seed in result["seeds"]}
+    for seed, (updates, values) in curves.items():
+        lost = str(seed) in result.get("diverged", {})
+        label, style = (f"seed {seed}, diverged", ":") if lost else (f"seed {seed}", "-")
+        axis.plot(updates, values, style, linewidth=1, alpha=0.7, label=label)
+    shown = [curves[seed] for seed in counted]
+    if len(shown) > 1 and len({len(values) for _, values in shown}) == 1:
+        axis.plot(shown[0][0], np.mean([v for _, v in shown], axis=0), "k", linewidth=2, label="mean")
     if behaviour is not None:
         axis.axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
     axis.set(xlabel="updates", ylabel="return in the real environment")

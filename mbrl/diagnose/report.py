@@ -11,7 +11,7 @@ import numpy as np
 
 from mbrl.core.errors import DataError, MismatchError
 from mbrl.core.log import Row, read_metrics
-from mbrl.diagnose.plots import BEHAVIOUR, series
+from mbrl.diagnose.plots import BEHAVIOUR, series, sound_seeds
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """A table: raw returns (last, mean of last ten, best), one row a seed and run, the behaviour's mean first."""
+    """A table: raw returns (last, mean of last ten, best), one row a seed and run, the behaviour's mean first.
+
+    A seed that diverged has its own status, and how many updates it came to, in place of the run's.
+    """
     dataset = runs[0].result["dataset"]
     heads = ["run", "seed", "updates", "status", "last", "mean of last 10", "best", "updates/s"]
     lines = [heads, ["---"] * len(heads)]
@@ -54,20 +57,26 @@ def markdown(runs: Sequence[Run]) -> str:
         for i, seed in enumerate(r["seeds"]):
             returns = [_cell(r["return"], key, i) for key in ("last", "mean_last_10", "best")]
             speed = "-" if r["updates_per_second"] is None else f"{r['updates_per_second']:.1f}"
-            lines.append([run.name, str(seed), f"{r['updates']:,}", r["status"], *returns, speed])
+            end = r.get("diverged", {}).get(str(seed))
+            updates, status = (r["updates"], r["status"]) if end is None else (end["update"], "diverged")
+            lines.append([run.name, str(seed), f"{updates:,}", status, *returns, speed])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
-    """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture."""
+    """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture.
+
+    Seeds that diverged are left out of the means, and the label says how many are in; a run of which none is left
+    shows them all.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for number, run in enumerate(runs):
         for axis, name in zip(axes, ("eval/return", "critic/q_mean"), strict=True):
-            curves = [series(run.rows, name, seed) for seed in run.result["seeds"]]
+            curves = [series(run.rows, name, seed) for seed in sound_seeds(run.result)]
             if all(len(values) for _, values in curves):
                 shared = min(len(values) for _, values in curves)
                 mean = np.mean([values[:shared] for _, values in curves], axis=0)
-                axis.plot(curves[0][0][:shared], mean, f"C{number}", label=run.name, linewidth=1.4)
+                axis.plot(curves[0][0][:shared], mean, f"C{number}", label=_label(run), linewidth=1.4)
     behaviour = runs[0].result["dataset"]["return_mean"]
     axes[0].axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
     axes[0].set(xlabel="updates", ylabel="return in the real environment")
@@ -78,6 +87,13 @@ def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _label(run: Run) -> str:
+    seeds, lost = len(run.result["seeds"]), len(run.result.get("diverged", {}))
+    if not lost:
+        return run.name
+    return f"{run.name} ({'all diverged' if lost == seeds else f'{seeds - lost} of {seeds} seeds'})"
 
 
 def _cell(returns: dict[str, list[float | None]] | None, key: str, i: int) -> str:

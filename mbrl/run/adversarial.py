@@ -8,11 +8,14 @@ from torch import Tensor
 
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Policy, Reporting, Source, Stateful, Transitions, ValuedPolicy
+from mbrl.core.types import Perishable, Policy, Reporting, Source, Stateful, Transitions, ValuedPolicy
 
 
-class Adversary(Stateful, Reporting, Protocol):
-    """A model that can be trained against a policy, such as mbrl.dynamics.adversarial.AdversarialModel."""
+class Adversary(Stateful, Reporting, Perishable, Protocol):
+    """A model that can be trained against a policy, such as mbrl.dynamics.adversarial.AdversarialModel.
+
+    diverged: the members whose model the latest training has lost.
+    """
 
     def train(self, agent: ValuedPolicy, streams: Streams) -> None:
         """Make the model more pessimistic about the agent, in place."""
@@ -32,6 +35,7 @@ class AdversarialRollouts:
         self.rollouts, self.adversary, self.every = rollouts, adversary, every
         self.horizon = rollouts.horizon
         self.draws = 0
+        self.diverged: Mapping[int, str] = {}
 
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """As the source it draws from. Raises ConfigError, before any work, for a policy without critics."""
@@ -40,8 +44,10 @@ class AdversarialRollouts:
                 f"an adversarial model lowers an agent's values, and {type(policy).__name__} has none: it needs "
                 "gamma, values(obs) and q_values(obs, action), as agent=sac has"
             )
+        self.diverged = {}
         if self.draws and self.draws % self.every == 0:
             self.adversary.train(policy, streams)
+            self.diverged = self.adversary.diverged
         self.draws += 1
         return self.rollouts.draw(policy, n, streams)
 

@@ -58,7 +58,7 @@ class Evaluator:
 
         policy.act sees obs [S, episodes, O] float32 on the policy's device (`policy.device`, else the CPU).
         Start states depend on (seed, episode, index) alone: a run passes its update count as `index` to get
-        fresh ones each time. Raises DivergenceError for an action that is not finite.
+        fresh ones each time. Raises DivergenceError, naming the members, for actions that are not finite.
         """
         obs = np.stack([e.reset(seed=s)[0] for e, s in zip(self.envs, self._reset_seeds(index), strict=True)])
         obs = obs.astype(np.float32)
@@ -98,11 +98,17 @@ class Evaluator:
         action = action.flatten(0, 1).cpu().numpy()
         bad = alive[~np.isfinite(action[alive]).all(-1)]
         if bad.size:
-            raise DivergenceError(
-                f"the policy of seed {self.seeds[bad[0] // self.episodes]} gave the action {action[bad[0]]} "
-                f"at step {step} of evaluation episode {bad[0] % self.episodes}: its network has diverged"
-            )
+            lost: dict[int, str] = {}
+            for i in bad.tolist():
+                lost.setdefault(i // self.episodes, self._diagnosis(i, action[i], step))
+            raise DivergenceError("; ".join(lost.values()), members=lost)
         return action
+
+    def _diagnosis(self, i: int, action: np.ndarray, step: int) -> str:
+        return (
+            f"the policy of seed {self.seeds[i // self.episodes]} gave the action {action} "
+            f"at step {step} of evaluation episode {i % self.episodes}: its network has diverged"
+        )
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 """What the agent learns from: real rows and synthetic rows, mixed at a fixed ratio."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mbrl.core.errors import ConfigError, DivergenceError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Policy, Reporting, Source, Stateful, Transitions, concatenate
+from mbrl.core.types import Perishable, Policy, Reporting, Source, Stateful, Transitions, concatenate
 from mbrl.datasets.buffer import RefreshBuffer
 
 
@@ -68,26 +68,30 @@ class MixedData:
         self.real_rows = int(batch_size * real_ratio)
         self.synthetic_rows = batch_size - self.real_rows
         self.synthetic = RefreshBuffer(retain, starts * source.horizon)
+        self.reported: dict[str, Tensor] = {}
 
     def real(self, n: int, streams: Streams) -> Transitions:
         """n rows of the dataset a seed, [S, n, ...]."""
         return self.dataset.real(n, streams)
 
     def refresh(self, policy: Policy, streams: Streams) -> dict[str, Tensor]:
-        """Draw new synthetic rows with the current policy; metrics [S]. Raises DivergenceError if none lives."""
+        """Draw new synthetic rows with the current policy; metrics [S], which `reported` holds as well.
+
+        Raises DivergenceError, when all is done for the others, that names the members without a living row and
+        those whose source has diverged.
+        """
         rows, alive = self.source.draw(policy, self.starts, streams)
         self.synthetic.add(rows, alive)
         count = alive.sum(-1).double()
-        if not bool((count > 0).all()):
-            dead = [streams.seeds[i] for i in (count == 0).nonzero().flatten().tolist()]
-            raise DivergenceError(
-                f"no finite row in a whole refresh for seeds {dead}: the model or the policy has diverged"
-            )
         reward = torch.where(alive, rows.reward, 0.0).sum(-1) / count
         ended = (alive & rows.terminal).sum(-1) / count
         share = count / alive.shape[-1]
         own = self.source.metrics() if isinstance(self.source, Reporting) else {}
-        return {"source/alive": share, "source/reward_mean": reward, "source/terminal": ended, **own}
+        self.reported = {"source/alive": share, "source/reward_mean": reward, "source/terminal": ended, **own}
+        lost = self._lost(count, streams.seeds)
+        if lost:
+            raise DivergenceError("; ".join(lost.values()), members=lost)
+        return self.reported
 
     def sample(self, streams: Streams) -> Transitions:
         """A batch [S, batch_size, ...], real rows first."""
@@ -95,6 +99,13 @@ class MixedData:
         if self.real_rows == 0:
             return synthetic
         return concatenate([self.real(self.real_rows, streams), synthetic])
+
+    def _lost(self, count: Tensor, seeds: Sequence[int]) -> dict[int, str]:
+        """{place: diagnosis} of members that the latest draw left without rows, or whose source says so itself."""
+        why = "no finite row in a whole refresh: the model or the policy has diverged"
+        dead = [] if bool((count > 0).all()) else (count == 0).nonzero().flatten().tolist()
+        own = self.source.diverged if isinstance(self.source, Perishable) else {}
+        return {place: f"seed {seeds[place]}: {why}" for place in dead} | dict(own)
 
     def state_dict(self) -> dict[str, Any]:
         """The synthetic rows, since earlier policies drew them and they cannot be drawn again; the source's own."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ from mbrl.run.envs import current_versions
 TAIL = 10
 
 
-def summarise(rows: Sequence[Row], seeds: Sequence[int], name: str) -> dict[str, list[float | None]] | None:
+def summarise(
+    rows: Sequence[Row], seeds: Sequence[int], name: str, without: Collection[int] = ()
+) -> dict[str, list[float | None]] | None:
     """Last evaluation, mean of the last ten, and best, of metric `name`: a list each, in the order of seeds.
 
-    None where the metric was never logged. Best is a selection by online return: report it as such.
+    None where the metric was never logged. Seeds in `without` did not finish: they have None, so that nobody
+    averages over them. Best is a selection by online return: report it as such.
     """
     series = {s: [r[name] for r in rows if r["seed"] == s and r.get(name) is not None] for s in seeds}
     if not any(series.values()):
         return None
+    series |= {s: [] for s in without}
     mean = {s: sum(v[-TAIL:]) / len(v[-TAIL:]) if v else None for s, v in series.items()}
     return {
         "last": [series[s][-1] if series[s] else None for s in seeds],
@@ -36,27 +40,32 @@ def write_result(
     seeds: Sequence[int],
     seconds: float,
     dataset: Mapping[str, Any],
-    diagnosis: str | None = None,
+    diverged: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write <run>/result.json, atomically, and return it.
 
-    status: finished, diverged or interrupted. Returns and normalised scores come from metrics.jsonl, one
-    value a seed in the order of `seeds`; updates_per_second counts all stacked seeds as one.
+    status: finished, diverged (every seed did) or interrupted. Returns and normalised scores come from
+    metrics.jsonl, one value a seed in the order of `seeds`; updates_per_second counts all stacked seeds as one.
+    diverged: {seed: {"update", "diagnosis"}} of those that did; there they are under their names, and their
+    returns are null. A run of which none is left says why as "diagnosis", too.
     """
+    lost = dict(diverged or {})
     rows = read_metrics(folder / "metrics.jsonl")
     result = {
         "status": status,
         "updates": updates,
         "seeds": list(seeds),
-        "return": summarise(rows, seeds, "eval/return"),
-        "normalized": summarise(rows, seeds, "eval/normalized"),
+        "return": summarise(rows, seeds, "eval/return", lost),
+        "normalized": summarise(rows, seeds, "eval/normalized", lost),
         "seconds": round(seconds, 3),
         "updates_per_second": round(updates / seconds, 3) if seconds else None,
         "versions": current_versions(),
         "dataset": dict(dataset),
     }
-    if diagnosis:
-        result["diagnosis"] = diagnosis
+    if lost:
+        result["diverged"] = {str(seed): dict(end) for seed, end in lost.items()}
+    if status == "diverged":
+        result["diagnosis"] = "; ".join(dict.fromkeys(end["diagnosis"] for end in lost.values()))
     fresh = folder / "result.json.fresh"
     fresh.write_text(json.dumps(result, indent=1))
     os.replace(fresh, folder / "result.json")
@@ -64,7 +73,10 @@ def write_result(
 
 
 def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:
-    """The final table: one line a seed, raw return beside the normalised score, the behaviour's mean below."""
+    """The final table: one line a seed, raw return beside the normalised score, the behaviour's mean below.
+
+    A seed that diverged has dashes, and a line at the end that says why.
+    """
     heads = ["seed", "last", "mean of last 10", "best", "normalized (last)"]
     returns, normalized = result["return"], result["normalized"]
     lines = []
@@ -75,6 +87,6 @@ def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:
     if behaviour is not None:
         lines.append(["data", f"{behaviour:.1f}", "", "", ""])
     widths = [max(len(row[i]) for row in [heads, *lines]) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *lines]
-    )
+    text = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *lines]]
+    text += [f"diverged: {end['diagnosis']}" for end in result.get("diverged", {}).values()]
+    return "\n".join(text)

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from mbrl.core.checkpoint import exists, flatten, load_tree, save_tree, unflatten
+from mbrl.core.checkpoint import exists, load_tree, save_tree
 from mbrl.core.errors import ConfigError, DivergenceError, MismatchError
-from mbrl.core.log import MetricsLog
+from mbrl.core.log import MetricsLog, Row, rows_of
 from mbrl.core.progress import progress
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent
 from mbrl.run import guard
 from mbrl.run.experience import MixedData, RealData
 from mbrl.run.interrupt import StopRequest
+from mbrl.run.learning import Learning, Metrics
 from mbrl.run.probe import HasValues, reach_probe
 from mbrl.run.result import write_result
-
-Metrics = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,40 +57,44 @@ class Trainer:
     ) -> None:
         """dataset: identity for result.json and the checkpoint, {"id", "sha256", "transitions"}.
 
-        evaluate: (agent, update) -> metrics [S]. resume: continue from <folder>/checkpoint if there is one;
-        raises MismatchError if that belongs to other seeds, another dataset or another agent.
+        evaluate: (agent, update) -> metrics [S]; called again if it raises a DivergenceError that names members,
+        once these are frozen. resume: continue from <folder>/checkpoint if there is one; raises MismatchError if
+        that belongs to other seeds, another dataset or another agent.
         """
-        self.folder, self.agent, self.experience, self.schedule = Path(folder), agent, experience, schedule
-        self.seeds, self.dataset, self.evaluate, self.device = tuple(seeds), dict(dataset), evaluate, device
-        self.streams = Streams(seeds, "train", device)
-        self.update, self.seconds = 0, 0.0
-        self.sums: Metrics = {}
-        self.summed = 0
-        self.refreshed: Metrics = {}
-        self.resumed = resume and exists(self.folder / "checkpoint")
-        if self.resumed:
+        self.folder, self.schedule, self.evaluate = Path(folder), schedule, evaluate
+        self.seeds, self.dataset, self.device = tuple(seeds), dict(dataset), device
+        self.learning = Learning(agent, experience, self.seeds, device)
+        self.seconds = 0.0
+        self.saved: int | None = None
+        if resume and exists(self.folder / "checkpoint"):
             self._load()
 
-    def run(self) -> dict[str, Any]:
-        """Train to the end, a stop request or divergence; returns what result.json then holds.
+    @property
+    def update(self) -> int:
+        """Updates done."""
+        return self.learning.update
 
-        Raises DivergenceError after writing the result: <folder>/checkpoint is the last good state, and
-        <folder>/checkpoint-diverged the state in which it stopped. Raises ConfigError, before any work, if the
-        folder cannot be written.
+    def run(self) -> dict[str, Any]:
+        """Train to the end, a stop request or the divergence of all; returns what result.json then holds.
+
+        A seed that diverges is put back to <folder>/checkpoint, the last good state, and stays as it was there,
+        while the others go on; <folder>/checkpoint-diverged is the state in which it was found. If no seed is left,
+        raises DivergenceError after writing the result. Raises ConfigError, before any work, if the folder cannot
+        be written.
         """
-        total, began = self.schedule.updates, time.perf_counter() - self.seconds
-        self.log = MetricsLog(self.folder, self.seeds, keep=self.update if self.resumed else None)
+        total, self.began = self.schedule.updates, time.perf_counter() - self.seconds
+        self.log = MetricsLog(self.folder, self.seeds, keep=self.saved)
         # What an earlier part of the run came to is no longer true while this one is under way.
         (self.folder / "result.json").unlink(missing_ok=True)
         bar = progress(total, "train", initial=self.update, enabled=self.schedule.progress, unit="update")
         failure = None
         try:
             with StopRequest() as stop:
-                self._loop(bar, stop, began)
+                self._loop(bar, stop)
             status = "finished" if self.update >= total else "interrupted"
         except DivergenceError as error:
             status, failure = "diverged", error
-            self._save("checkpoint-diverged", began)
+            self._end_all(error)
         finally:
             bar.close()
             self.log.close()
@@ -101,103 +103,117 @@ class Trainer:
             status=status,
             updates=self.update,
             seeds=self.seeds,
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - self.began,
             dataset=self.dataset,
-            diagnosis=str(failure) if failure else None,
+            diverged={self.seeds[place]: end for place, end in sorted(self.learning.frozen.ends.items())},
         )
         if failure:
-            raise failure
+            raise DivergenceError(result["diagnosis"], members=failure.members) from failure
         return result
 
-    def _loop(self, bar: Any, stop: StopRequest, began: float) -> None:
+    def _loop(self, bar: Any, stop: StopRequest) -> None:
         plan = self.schedule
-        if not self.resumed:
+        if self.saved is None:
             self._look(bar, evaluate=True)
-            self._save("checkpoint", began)
-        saved = self.update
+            self._save_sound()
         while self.update < plan.updates and not stop.requested:
             self._step()
             bar.update()
             self._look(bar, evaluate=self.update % plan.eval_every == 0 or self.update == plan.updates)
             if self.update % plan.checkpoint_every == 0:
-                self._save_sound(began)
-                saved = self.update
-        if saved != self.update:
-            self._save_sound(began)
+                self._save_sound()
+        if self.saved != self.update:
+            self._save_sound()
 
     def _step(self) -> None:
-        """One update, its metrics added to the running sums on the device."""
-        every = self.experience.refresh_every
-        if every and self.update % every == 0:
-            self.refreshed = self.experience.refresh(self.agent, self.streams)
-        metrics = self.agent.update(self.experience.sample(self.streams), self.streams)
-        self.update += 1
-        if self.summed:
-            # By name: sums that come from a checkpoint are in the file's order, not the agent's.
-            torch._foreach_add_([self.sums[name] for name in metrics], list(metrics.values()))
-        else:
-            self.sums = {k: v.clone() for k, v in metrics.items()}
-        self.summed += 1
+        """New synthetic rows where they are due, and one update."""
+        try:
+            self.learning.refresh()
+        except DivergenceError as error:
+            if not error.members:
+                raise
+            self._freeze(error.members)
+        self.learning.step()
 
     def _look(self, bar: Any, *, evaluate: bool) -> None:
-        """Evaluate and log where it is due; raises DivergenceError."""
-        due = self.summed and (self.update % self.schedule.log_every == 0 or evaluate)
-        metrics: Metrics = {}
-        if due:
-            metrics |= self._means() | self.refreshed
-            self.summed = 0
-            if isinstance(self.agent, HasValues):
+        """Evaluate and log where it is due; freezes what it finds to have diverged."""
+        learning = self.learning
+        if learning.summed and (self.update % self.schedule.log_every == 0 or evaluate):
+            metrics = learning.means() | learning.refreshed
+            learning.summed = 0
+            if isinstance(learning.agent, HasValues):
                 probe = Streams(self.seeds, f"probe.{self.update}", self.device)
-                metrics |= reach_probe(self.agent, self.experience, probe)
-        if metrics:
-            guard.check(self.log.write(self.update, metrics), self.schedule.q_limit)
+                metrics |= reach_probe(learning.agent, learning.experience, probe)
+            self._freeze(guard.diverged(self._write(metrics), self.schedule.q_limit))
         if evaluate and self.evaluate:
-            rows = self.log.write(self.update, self.evaluate(self.agent, self.update))
+            rows = self._write(self._evaluation())
             returns = [row.get("eval/return") for row in rows]
             bar.set_postfix_str("return " + " ".join("-" if r is None else f"{r:.0f}" for r in returns))
 
-    def _means(self) -> Metrics:
-        """Averages over the updates since the last look."""
-        return {k: v / self.summed for k, v in self.sums.items()}
+    def _write(self, metrics: Metrics) -> list[Row]:
+        """Log the rows of all members but the frozen; returns the rows of all."""
+        rows = rows_of(self.update, metrics, self.seeds)
+        self.log.append([row for place, row in enumerate(rows) if place not in self.learning.frozen.ends])
+        return rows
 
-    def _save_sound(self, began: float) -> None:
-        """Save, unless an update since the last look was not finite; raises DivergenceError then.
+    def _evaluation(self) -> Metrics:
+        """What `evaluate` says, once the members that keep it from saying it are frozen."""
+        while True:
+            try:
+                return self.evaluate(self.learning.agent, self.update)
+            except DivergenceError as error:
+                fresh = error.members.keys() - self.learning.frozen.ends.keys()
+                # The next try would end alike if there is nobody to freeze, or nothing to go back to.
+                if not fresh or self.saved is None:
+                    raise
+                self._freeze(error.members)
+
+    def _freeze(self, found: Mapping[int, str]) -> None:
+        """Freeze the members {place: diagnosis} that are not frozen yet; DivergenceError if that leaves none."""
+        ends = self.learning.frozen.ends
+        fresh = {place: text for place, text in found.items() if place not in ends}
+        if not fresh:
+            return
+        if len(ends) + len(fresh) == len(self.seeds):
+            raise DivergenceError("; ".join(fresh.values()), members=fresh)
+        self._save("checkpoint-diverged")
+        self.learning.freeze(fresh, load_tree(self.folder / "checkpoint")[0])
+        for text in fresh.values():
+            print(f"  diverged     {text}; it stays as the last checkpoint has it, the others go on")
+
+    def _end_all(self, error: DivergenceError) -> None:
+        """Save what was found when no member was left, and note why each one ended."""
+        self._save("checkpoint-diverged")
+        for place in range(len(self.seeds)):
+            end = self.learning.end(error.members.get(place, str(error)))
+            self.learning.frozen.ends.setdefault(place, end)
+
+    def _save_sound(self) -> None:
+        """Save, once members are frozen whose updates since the last look were not all finite.
 
         So <folder>/checkpoint is good even where checkpoints are more frequent than looks.
         """
-        if self.summed:
-            guard.check(self.log.rows(self.update, self._means()), self.schedule.q_limit)
-        self._save("checkpoint", began)
+        if self.learning.summed:
+            rows = rows_of(self.update, self.learning.means(), self.seeds)
+            self._freeze(guard.diverged(rows, self.schedule.q_limit))
+        self._save("checkpoint")
+        self.saved = self.update
 
-    def _save(self, name: str, began: float) -> None:
-        # Metric names hold a slash, which a checkpoint reads as nesting.
-        tree = {
-            "agent": self.agent.state_dict(),
-            "experience": self.experience.state_dict(),
-            "streams": self.streams.state_dict(),
-            "sums": unflatten(self.sums if self.summed else {}),
-            "refreshed": unflatten(self.refreshed),
-        }
-        meta = {"update": self.update, "seconds": time.perf_counter() - began, "summed": self.summed}
-        save_tree(self.folder / name, tree, meta | {"seeds": self.seeds, "dataset": self.dataset})
+    def _save(self, name: str) -> None:
+        tree, meta = self.learning.state()
+        meta |= {"seconds": time.perf_counter() - self.began, "seeds": self.seeds, "dataset": self.dataset}
+        save_tree(self.folder / name, tree, meta)
 
     def _load(self) -> None:
-        tree, meta = load_tree(self.folder / "checkpoint")
+        where = self.folder / "checkpoint"
+        tree, meta = load_tree(where)
         for key, mine in (("seeds", list(self.seeds)), ("dataset", self.dataset)):
             if meta[key] != mine:
-                raise MismatchError(
-                    f"{self.folder}/checkpoint was made with {key} {meta[key]}, this run has {mine}"
-                )
-        misfit = f"{self.folder}/checkpoint does not fit the agent or the buffer of this run"
+                raise MismatchError(f"{where} was made with {key} {meta[key]}, this run has {mine}")
         try:
-            self.agent.load_state_dict(tree.get("agent", {}))
-            self.experience.load_state_dict(tree.get("experience", {}))
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise MismatchError(f"{misfit}: {error}") from error
-        unknown = flatten(tree.get("agent", {})).keys() - flatten(self.agent.state_dict()).keys()
-        if unknown:
-            raise MismatchError(f"{misfit}, which has no {sorted(unknown)[0]}: was it another kind of agent?")
-        self.streams.load_state_dict(tree["streams"])
-        for name in ("sums", "refreshed"):
-            setattr(self, name, {k: v.to(self.device) for k, v in flatten(tree.get(name, {})).items()})
-        self.update, self.seconds, self.summed = meta["update"], meta["seconds"], meta["summed"]
+            self.learning.load(tree, meta)
+        except MismatchError as error:
+            raise MismatchError(
+                f"{where} does not fit the agent or the buffer of this run: {error}"
+            ) from error
+        self.seconds, self.saved = meta["seconds"], self.update

@@ -48,6 +48,12 @@ def write_file(path: Path, value: Any) -> Path:
     return _replace(path, _dumped(value) + "\n")
 
 
+def ending(row: Row) -> str:
+    """How a cell ended: its status, and how many of its seeds diverged where others did not."""
+    lost, seeds = len(row.get("diverged") or {}), len(row["seeds"])
+    return f"{row['status']}, {lost} of {seeds} seeds diverged" if 0 < lost < seeds else row["status"]
+
+
 def plain(value: Any) -> Any:
     """Lists and dicts all the way down, with None for numbers that are not finite: JSON has none of those."""
     if isinstance(value, Mapping):

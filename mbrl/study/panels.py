@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mbrl.study.outputs import Row
+from mbrl.study.outputs import Row, ending
 
 Seeds = np.ndarray
 """Values [S] float64, NaN where a seed has none."""
@@ -20,10 +20,18 @@ RETURN = "return in the real environment"
 OVERESTIMATE = "overestimate: min Q − true return"
 
 
+def counted(row: Row) -> np.ndarray:
+    """[S] bool: the seeds that did not diverge, which a mean may count; all of them where none is left."""
+    lost = row.get("diverged") or {}
+    sound = np.array([str(seed) not in lost for seed in row["seeds"]])
+    return sound if sound.any() else ~sound
+
+
 def column(row: Row, name: str) -> Seeds:
-    """A row's values of one figure, [S]; all NaN where it was not measured."""
+    """A row's values of one figure, [S]; NaN for seeds that do not count, all NaN where it was not measured."""
     values = row.get(name) or [None] * len(row["seeds"])
-    return np.array([np.nan if v is None else v for v in values], dtype=float)
+    values = np.array([np.nan if v is None else v for v in values], dtype=float)
+    return np.where(counted(row), values, np.nan)
 
 
 def colours(names: Sequence[str]) -> dict[str, tuple]:
@@ -57,31 +65,36 @@ def dots(axis: Axes, place: float, values: Seeds, *, colour: tuple, label: str |
 
 def endings(axis: Axes, row: Row, place: float) -> None:
     """How a cell ended at height `place`, where that was not as planned."""
-    if row["status"] != "finished":
+    if ending(row) != "finished":
         across = axis.get_yaxis_transform()
-        axis.text(0.99, place, row["status"], fontsize=6, ha="right", va="center", transform=across)
+        axis.text(0.99, place, ending(row), fontsize=6, ha="right", va="center", transform=across)
 
 
 def curves(axis: Axes, row: Row, name: str, *, colour: tuple, label: str) -> None:
-    """A row's curves [S][T] against row["at_update"]: every seed thin, their mean thick."""
+    """A row's curves [S][T] against row["at_update"]: every seed thin, the mean of those that count thick."""
     if row.get(name) is not None:
-        _course(axis, row["at_update"], row[name], colour, label)
+        _course(axis, row["at_update"], row[name], counted(row), colour, label)
 
 
 def by_step(axis: Axes, row: Row, name: str, *, colour: tuple, label: str, first: int = 1) -> None:
-    """A row's figures [S][T] at rollout steps first, first + 1, ...: every seed thin, their mean thick."""
+    """A row's figures [S][T] at rollout steps first, first + 1, ...: as `curves`."""
     if row.get(name) is not None:
         steps = list(range(first, first + len(row[name][0])))
-        _course(axis, steps, row[name], colour, label)
+        _course(axis, steps, row[name], counted(row), colour, label)
         axis.set_xticks(steps)
 
 
 def _course(
-    axis: Axes, places: Sequence[float], seeds: Sequence[Sequence], colour: tuple, label: str
+    axis: Axes,
+    places: Sequence[float],
+    seeds: Sequence[Sequence],
+    count: np.ndarray,
+    colour: tuple,
+    label: str,
 ) -> None:
     values = np.array([[np.nan if v is None else v for v in curve] for curve in seeds], dtype=float)
     axis.plot(places, values.T, color=colour, linewidth=0.7, alpha=0.45)
-    axis.plot(places, mean(values, 0), color=colour, linewidth=1.8, label=label)
+    axis.plot(places, mean(values[count], 0), color=colour, linewidth=1.8, label=label)
 
 
 def spread(n: int) -> list[float]:
@@ -154,6 +167,8 @@ def caption(rows: Sequence[Row], what: str) -> str:
     seeds = sorted({len(row["seeds"]) for row in rows})
     ended = [row for row in rows if row["status"] != "finished"]
     missing = f"; {len(ended)} of {len(rows)} cells diverged or failed" if ended else ""
+    lost = sum(len(row.get("diverged") or {}) for row in rows if row not in ended)
+    missing += f"; {lost} seeds of other cells diverged and are left out" if lost else ""
     return f"{what}\n{data or 'no data'}, {'/'.join(map(str, seeds))} seeds a cell{missing}"
 
 

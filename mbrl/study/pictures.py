@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mbrl.study.outputs import Row
+from mbrl.study.outputs import Row, ending
 from mbrl.study.panels import (
     OVERESTIMATE,
     RETURN,
@@ -133,7 +133,7 @@ def draw_collapse(rows: Sequence[Row], path: Path) -> None:
             axis.set_ylabel(text, fontsize=8)
         for axis in line[1:]:
             signed_log(axis)
-        line[0].set_title(f"{row['method']} ({row['status']})", fontsize=9)
+        line[0].set_title(f"{row['method']} ({ending(row)})", fontsize=9)
     for line in axes:
         same_scale(line)
     finish(figure, path, caption(rows, "Return and overestimate over updates, true dynamics"))
@@ -179,7 +179,7 @@ def draw_errors(rows: Sequence[Row], path: Path) -> None:
         line[2].set_xlabel("depth: model steps from the data (last: edge of reach)", fontsize=8)
         line[1].axhline(0, color="0.6", linewidth=0.8)
         signed_log(line[2])
-        line[0].set_title(f"{row['method']} ({row['status']})", fontsize=9)
+        line[0].set_title(f"{row['method']} ({ending(row)})", fontsize=9)
     finish(
         figure,
         path,

@@ -15,7 +15,7 @@ from mbrl.run.build.model import true_dynamics
 from mbrl.run.interrupt import StopRequest
 from mbrl.study.audits import Audit, audited
 from mbrl.study.cells import Cell, plan
-from mbrl.study.outputs import Row, write_command, write_rows
+from mbrl.study.outputs import Row, ending, write_command, write_rows
 from mbrl.study.request import Request
 from mbrl.study.session import session
 from mbrl.study.values import Values, final_values, read_result
@@ -180,7 +180,7 @@ class Clock:
         """One line after a cell."""
         returns = " ".join("-" if r is None else f"{r:.0f}" for r in row.get("return_last") or [])
         note = f": {row['diagnosis']}" if row.get("diagnosis") else ""
-        print(f"  {row['status']}, last returns {returns or '-'}{note}", flush=True)
+        print(f"  {ending(row)}, last returns {returns or '-'}{note}", flush=True)
 
 
 def duration(seconds: float) -> str:

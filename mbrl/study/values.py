@@ -22,12 +22,14 @@ def final_values(folder: Path, seeds: Sequence[int]) -> Values:
 
     status, diagnosis, updates, seconds, dataset (its id) and behaviour_return (the data's mean) are single values;
     return_<when> and normalized_<when> for when in last, mean_last_10 and best (a selection by online return),
-    q_last, overestimate_last and overestimate_edge_last are lists [S], None where nothing was measured.
+    q_last, overestimate_last and overestimate_edge_last are lists [S], None where nothing was measured; diverged is
+    {seed: {"update", "diagnosis"}} of the seeds that did, whose other figures are from before it.
     """
     result, rows = read_result(folder) or {}, read_metrics(folder / "metrics.jsonl")
     dataset = result.get("dataset", {})
     values: Values = {"dataset": dataset.get("id"), "behaviour_return": dataset.get("return_mean")}
     values |= {name: result.get(name) for name in ("status", "diagnosis", "updates", "seconds")}
+    values["diverged"] = result.get("diverged", {})
     for kind in ("return", "normalized"):
         values |= {f"{kind}_{when}": (result.get(kind) or {}).get(when) for when in WHEN}
     values["q_last"] = last(rows, "critic/q_mean", seeds)

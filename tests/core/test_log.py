@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mbrl.core.errors import ConfigError
-from mbrl.core.log import MetricsLog, read_metrics
+from mbrl.core.log import MetricsLog, read_metrics, rows_of
 
 
 def scalars(folder, tag):
@@ -24,8 +24,9 @@ def scalars(folder, tag):
 
 def test_one_row_a_seed_and_null_for_what_is_not_finite(tmp_path):
     log = MetricsLog(tmp_path, (4, 9))
-    rows = log.write(10, {"a/x": torch.tensor([1.5, math.nan]), "a/n": torch.tensor([2, 3])})
-    log.write(20, {"b/y": torch.tensor([math.inf, -math.inf])})
+    rows = rows_of(10, {"a/x": torch.tensor([1.5, math.nan]), "a/n": torch.tensor([2, 3])}, (4, 9))
+    log.append(rows)
+    log.append(rows_of(20, {"b/y": torch.tensor([math.inf, -math.inf])}, (4, 9)))
     log.close()
     expected = [
         {"update": 10, "seed": 4, "a/x": 1.5, "a/n": 2.0},
@@ -41,7 +42,7 @@ def test_one_row_a_seed_and_null_for_what_is_not_finite(tmp_path):
 
 def test_rows_are_on_disk_before_the_log_is_closed(tmp_path):
     log = MetricsLog(tmp_path, (0,))
-    log.write(1, {"a/x": torch.ones(1)})
+    log.append(rows_of(1, {"a/x": torch.ones(1)}, (0,)))
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == 1
     log.close()
 
@@ -49,7 +50,7 @@ def test_rows_are_on_disk_before_the_log_is_closed(tmp_path):
 def test_values_keep_all_their_digits(tmp_path):
     log = MetricsLog(tmp_path, (0,))
     value = torch.rand(1, dtype=torch.float64)
-    log.write(1, {"a/x": value, "a/f": value.float()})
+    log.append(rows_of(1, {"a/x": value, "a/f": value.float()}, (0,)))
     log.close()
     (row,) = read_metrics(tmp_path / "metrics.jsonl")
     assert row["a/x"] == value.item()
@@ -57,15 +58,27 @@ def test_values_keep_all_their_digits(tmp_path):
 
 
 def test_no_metrics_are_rows_without_figures(tmp_path):
-    log = MetricsLog(tmp_path, (0, 1))
-    assert log.write(3, {}) == [{"update": 3, "seed": 0}, {"update": 3, "seed": 1}]
+    assert rows_of(3, {}, (0, 1)) == [{"update": 3, "seed": 0}, {"update": 3, "seed": 1}]
+
+
+def test_a_row_may_be_left_out(tmp_path):
+    log = MetricsLog(tmp_path, (4, 9))
+    for update, kept in ((10, slice(None)), (20, slice(1, None)), (30, slice(0, 0))):
+        log.append(rows_of(update, {"a/x": torch.tensor([1.0, 2.0])}, (4, 9))[kept])
     log.close()
+    assert [(r["update"], r["seed"]) for r in read_metrics(tmp_path / "metrics.jsonl")] == [
+        (10, 4),
+        (10, 9),
+        (20, 9),
+    ]
+    assert scalars(tmp_path / "tensorboard" / "seed_4", "a/x") == [(10, 1.0)]
+    assert scalars(tmp_path / "tensorboard" / "seed_9", "a/x") == [(10, 2.0), (20, 2.0)]
 
 
 def test_tensorboard_holds_the_same_finite_scalars_a_folder_a_seed(tmp_path):
     log = MetricsLog(tmp_path, (4, 9))
-    log.write(10, {"a/x": torch.tensor([1.5, math.nan])})
-    log.write(20, {"a/x": torch.tensor([2.5, 3.5])})
+    log.append(rows_of(10, {"a/x": torch.tensor([1.5, math.nan])}, (4, 9)))
+    log.append(rows_of(20, {"a/x": torch.tensor([2.5, 3.5])}, (4, 9)))
     log.close()
     assert scalars(tmp_path / "tensorboard" / "seed_4", "a/x") == [(10, 1.5), (20, 2.5)]
     assert scalars(tmp_path / "tensorboard" / "seed_9", "a/x") == [(20, 3.5)]
@@ -75,10 +88,10 @@ def test_tensorboard_holds_the_same_finite_scalars_a_folder_a_seed(tmp_path):
 def test_a_resumed_log_keeps_rows_up_to_its_checkpoint_only(tmp_path, keep, updates):
     first = MetricsLog(tmp_path, (0,))
     for update in (10, 20, 25):
-        first.write(update, {"a/x": torch.ones(1)})
+        first.append(rows_of(update, {"a/x": torch.ones(1)}, (0,)))
     first.close()
     second = MetricsLog(tmp_path, (0,), keep=keep)
-    second.write(30, {"a/x": torch.ones(1)})
+    second.append(rows_of(30, {"a/x": torch.ones(1)}, (0,)))
     second.close()
     assert [row["update"] for row in read_metrics(tmp_path / "metrics.jsonl")] == updates
     assert [step for step, _ in scalars(tmp_path / "tensorboard" / "seed_0", "a/x")] == updates

@@ -1,6 +1,7 @@
 """RAMBO's model against a plain reimplementation, in closed form, and against its own laws."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -200,18 +201,37 @@ class Lost(LinearValues):
         return found
 
 
-def test_a_loss_that_is_not_finite_ends_the_phase_with_seed_and_step():
+def test_a_loss_that_is_not_finite_is_noted_with_seed_and_step_and_stays_with_its_seed():
+    ours, sound = (adversary(model(), SEEDS, adv_weight=1.0) for _ in range(2))
+    ours.train(Lost(), Streams(SEEDS, "phase"))
+    (place, text), *others = ours.diverged.items()
+    assert (place, others) == (1, [])
+    assert re.match(r"seed \d+: the adversarial model diverged at its step 5 \(.*nan", text)
+    sound.train(LinearValues(), Streams(SEEDS, "phase"))
+    assert sound.diverged == {}
+    lost, kept = ours.dynamics.networks(), sound.dynamics.networks()
+    healthy = [place for place in range(len(SEEDS)) if place != 1]
+    assert not all(p[1].isfinite().all() for p in lost.values())
+    assert all(torch.equal(lost[name][healthy], kept[name][healthy]) for name in kept)
+
+
+def test_the_next_phase_begins_with_a_clean_slate():
     ours = adversary(model(), SEEDS, adv_weight=1.0)
-    with pytest.raises(
-        DivergenceError, match=r"seed 1: the adversarial model diverged at its step 5 \(.*nan"
-    ):
-        ours.train(Lost(), Streams(SEEDS, "phase"))
+    before = ours.state_dict()["networks"]
+    before = {name: p.clone() for name, p in before.items()}
+    ours.train(Lost(), Streams(SEEDS, "phase"))
+    ours.load_state_dict({"networks": before, "done": torch.tensor(0)})
+    ours.train(LinearValues(), Streams(SEEDS, "phase"))
+    assert ours.diverged == {}
 
 
 def test_parameters_that_are_not_finite_are_found_even_after_the_last_loss():
     ours = adversary(model(), SEEDS, updates=1, lr=float("inf"))
-    with pytest.raises(DivergenceError, match="seed 4: .* at its step 1 .*parameters are not finite"):
+    with pytest.raises(
+        DivergenceError, match="seed 4: .* at its step 1 .*parameters are not finite"
+    ) as caught:
         ours.train(LinearValues(), Streams(SEEDS, "phase"))
+    assert list(caught.value.members) == list(range(len(SEEDS)))
 
 
 def test_no_updates_leave_the_fit():

@@ -6,7 +6,7 @@ import torch
 from mbrl.agents import BC
 from mbrl.core.errors import ConfigError, DivergenceError
 from mbrl.core.seeds import Streams
-from mbrl.core.types import Reporting, Stateful
+from mbrl.core.types import Perishable, Reporting, Stateful
 from mbrl.dynamics import Ensemble
 from mbrl.dynamics.adversarial import AdversarialModel
 from mbrl.run.adversarial import AdversarialRollouts
@@ -22,6 +22,7 @@ class Sparring:
     def __init__(self) -> None:
         self.before: list[int] = []
         self.draws = 0
+        self.diverged: dict[int, str] = {}
 
     def train(self, agent, streams):
         self.before.append(self.draws)
@@ -147,14 +148,64 @@ def test_a_stack_is_its_singles(tmp_path):
                 assert torch.allclose(together[name][s], alone[name][0], rtol=1e-6, atol=1e-10), name
 
 
-def test_a_model_that_diverges_ends_the_run_before_it_is_used(tmp_path):
+def test_models_that_all_diverge_end_the_run_before_they_are_used(tmp_path):
     experience = rambo(lr=float("inf"))
     drawn, draw = [], experience.source.rollouts.draw
     experience.source.rollouts.draw = lambda *arguments: drawn.append(1) or draw(*arguments)
     trainer = small_run(tmp_path, 21, kind="sac", experience=experience)
-    with pytest.raises(DivergenceError, match=r"seed 0: the adversarial model diverged at its step 2"):
+    with pytest.raises(
+        DivergenceError, match=r"seed 0: the adversarial model diverged at its step 2.*; seed 1: "
+    ):
         trainer.run()
     assert len(drawn) == 2  # the refreshes at updates 0 and 3; the phase before the third found it out
-    assert (tmp_path / "result.json").read_text().count('"diverged"') == 1
+    assert (tmp_path / "result.json").read_text().count('"status": "diverged"') == 1
     kept = learned(tmp_path)
     assert all(v.isfinite().all() for k, v in kept.items() if "adversary/networks" in k)
+
+
+def test_the_loss_of_a_model_is_reported_in_the_draw_that_lost_it_alone():
+    source, adversary = sparring(2)
+    agent, streams = make_agent(), Streams(SEEDS, "draw")
+    adversary.diverged = {1: "seed 1: its model is gone"}
+    said = [source.draw(agent, 4, streams) and dict(source.diverged) for _ in range(5)]
+    assert said == [{}, {}, adversary.diverged, {}, adversary.diverged]
+    assert isinstance(source, Perishable)
+
+
+@torch.no_grad()
+def break_model(experience, at):
+    """Make one parameter of seed 1's model NaN in its `at`-th phase."""
+    model, phases = experience.source.adversary, []
+    train = model.train
+
+    def breaking(agent, streams):
+        phases.append(1)
+        if len(phases) == at:
+            model.dynamics.net.layers[0].weight.data[1, 0, 0, 0] = torch.nan
+        train(agent, streams)
+
+    model.train = breaking
+    return experience
+
+
+def test_a_seed_whose_model_diverges_is_frozen_with_a_sound_model_and_the_others_go_on(tmp_path):
+    # phases before the refreshes at 6, 12 and 18; saves every 3
+    broken = break_model(rambo(), 2)
+    result = small_run(tmp_path / "a", 21, kind="sac", experience=broken).run()
+    run(tmp_path / "b", 21).run()
+    assert result["status"] == "finished"
+    assert list(result["diverged"]) == ["1"]
+    assert result["diverged"]["1"]["update"] == 12
+    assert "seed 1: the adversarial model diverged at its step 6 (" in result["diverged"]["1"]["diagnosis"]
+    mine = [[r for r in rows(tmp_path / name) if r["seed"] == 0] for name in "ab"]
+    assert mine[0] == mine[1]
+    ours, theirs = learned(tmp_path / "a"), learned(tmp_path / "b")
+    for name in theirs:
+        if theirs[name].dim() and len(theirs[name]) == 2:
+            assert torch.equal(ours[name][0], theirs[name][0]), name
+    assert all(v.isfinite().all() for k, v in ours.items() if k.startswith(("agent", "experience/source")))
+    run(tmp_path / "c", 12).run()
+    sound = learned(tmp_path / "c")
+    for name in theirs:
+        if name.startswith(("agent/", "experience/source/adversary/")) and theirs[name].dim():
+            assert torch.equal(ours[name][1], sound[name][1]), name

@@ -130,8 +130,23 @@ def test_nan_actions_name_seed_and_step():
             return action
 
     spec = EnvSpec("CounterTest-v0", {"endless": True})
-    with pytest.raises(DivergenceError, match=r"seed 12 .* step 1 "):
+    with pytest.raises(DivergenceError, match=r"seed 12 .* step 1 .* episode 0") as caught:
         evaluate(Broken([11, 12], 2, 1), spec, seeds=[11, 12], episodes=2, max_steps=4)
+    assert caught.value.members == {1: str(caught.value)}
+
+
+def test_nan_actions_name_every_member_by_place_for_seeds_may_repeat():
+    class Broken(Linear):
+        def act(self, obs, streams=None):
+            action = super().act(obs)
+            action[[0, 2]] = float("nan")
+            return action
+
+    with pytest.raises(DivergenceError) as caught:
+        evaluate(Broken([5, 6, 5], 9, 1), PENDULUM, seeds=[5, 6, 5], episodes=2)
+    assert list(caught.value.members) == [0, 2]
+    assert str(caught.value) == "; ".join(caught.value.members.values())
+    assert all("the policy of seed 5 gave" in text for text in caught.value.members.values())
 
 
 def test_policies_with_a_memory_are_reset():

@@ -98,17 +98,37 @@ def test_old_refreshes_are_forgotten():
 
 
 @pytest.mark.parametrize("dead", [[0], [1], [0, 1]])
-def test_a_refresh_without_a_living_row_is_divergence_naming_the_seeds(dead):
+def test_a_refresh_without_a_living_row_is_divergence_naming_the_members(dead):
     class Broken(Towards):
         def act(self, obs, streams=None):
             action = super().act(obs, streams)
             action[dead] = torch.nan
             return action
 
-    names = [(7, 9)[i] for i in dead]
-    message = rf"no finite row in a whole refresh for seeds \[{', '.join(map(str, names))}\]"
-    with pytest.raises(DivergenceError, match=message):
-        mixed().refresh(Broken(), Streams((7, 9), "r"))
+    experience, sound = mixed(), mixed()
+    with pytest.raises(DivergenceError) as caught:
+        experience.refresh(Broken(), Streams((7, 9), "r"))
+    why = "no finite row in a whole refresh: the model or the policy has diverged"
+    expected = {place: f"seed {(7, 9)[place]}: {why}" for place in dead}
+    assert caught.value.members == expected
+    assert str(caught.value) == "; ".join(expected.values())
+    # all is done for the others
+    metrics = sound.refresh(Towards(), Streams((7, 9), "r"))
+    for place in {0, 1} - set(dead):
+        assert experience.reported.keys() == metrics.keys()
+        assert all(torch.equal(experience.reported[k][place], metrics[k][place]) for k in metrics)
+        ours, theirs = (x.synthetic.storage for x in (experience, sound))
+        for name in ("obs", "action", "next_obs"):
+            assert torch.equal(getattr(ours, name)[place], getattr(theirs, name)[place])
+
+
+def test_members_that_the_source_says_it_lost_are_named_with_its_reason():
+    experience = mixed()
+    experience.source.diverged = {1: "seed 9: its model is gone"}
+    with pytest.raises(DivergenceError, match="^seed 9: its model is gone$") as caught:
+        experience.refresh(Towards(), Streams((7, 9), "r"))
+    assert caught.value.members == {1: "seed 9: its model is gone"}
+    assert experience.synthetic.size.tolist() == [24, 24]
 
 
 @pytest.mark.parametrize(

@@ -62,15 +62,37 @@ def test_the_file_has_the_contracts_keys(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.jsonl", "result.json"]
 
 
-def test_normalised_scores_and_a_diagnosis_are_there_where_they_exist(tmp_path):
+def test_normalised_scores_are_there_where_they_exist(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows("eval/normalized")))
-    result = write_result(
-        tmp_path, status="diverged", updates=5, seeds=(7,), seconds=0.0, dataset=DATASET, diagnosis="seed 7"
-    )
+    result = write_result(tmp_path, status="finished", updates=5, seeds=(7,), seconds=0.0, dataset=DATASET)
     assert result["return"] is None
     assert result["normalized"]["last"] == [11.0]
-    assert result["diagnosis"] == "seed 7"
     assert result["updates_per_second"] is None
+
+
+def lost(folder, seeds, status):
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows()))
+    ends = {seed: {"update": 40 + seed, "diagnosis": f"seed {seed} is lost"} for seed in seeds}
+    options = {"updates": 300, "seeds": (7, 3), "seconds": 60.0, "dataset": DATASET, "diverged": ends}
+    return write_result(folder, status=status, **options)
+
+
+def test_a_seed_that_diverged_has_no_return_and_a_reason(tmp_path):
+    result = lost(tmp_path, [7], "finished")
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert result["return"] == {"last": [None, 89.0], "mean_last_10": [None, 93.5], "best": [None, 100.0]}
+    assert result["diverged"] == {"7": {"update": 47, "diagnosis": "seed 7 is lost"}}
+    assert "diagnosis" not in result
+    text = table(result).splitlines()
+    assert text[1].split() == ["7", "-", "-", "-", "-"]
+    assert text[2].split()[:2] == ["3", "89.0"]
+    assert text[3] == "diverged: seed 7 is lost"
+
+
+def test_where_all_diverged_the_run_has_their_reasons(tmp_path):
+    result = lost(tmp_path, [7, 3], "diverged")
+    assert result["diagnosis"] == "seed 7 is lost; seed 3 is lost"
+    assert result["return"]["last"] == [None, None]
 
 
 def test_a_run_without_metrics_has_a_result_too(tmp_path):

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mbrl.study.panels import column, lines, mean, same_scale, signed_log, spread
+from mbrl.study.outputs import ending
+from mbrl.study.panels import caption, column, curves, endings, lines, mean, same_scale, signed_log, spread
 from mbrl.study.registry import STUDIES
 from tests.study.rows import cell
 
@@ -54,6 +55,46 @@ def test_means_leave_out_what_is_missing():
     assert len(seeds) == 3
     assert thick.get_xydata().tolist() == [[1.0, 5.0], [2.0, 2.0]]
     plt.close(figure)
+
+
+def test_means_leave_out_seeds_that_diverged_unless_all_did():
+    lost = {"1": {"update": 5, "diagnosis": "Q is lost"}}
+    row = {"seeds": [0, 1, 2], "x": [1.0, 1e9, 3.0], "status": "finished", "diverged": lost}
+    assert mean(column(row, "x"), 0) == 2.0
+    figure, axis = plt.subplots()
+    curves(
+        axis,
+        {**row, "at_update": [0, 1], "y": [[1, 2], [1e9, None], [3, 4]]},
+        "y",
+        colour=(0, 0, 0),
+        label="a",
+    )
+    *seeds, thick = axis.get_lines()
+    assert len(seeds) == 3
+    assert thick.get_ydata().tolist() == [2, 3]
+    plt.close(figure)
+    everyone = {**row, "diverged": {str(seed): {} for seed in (0, 1, 2)}}
+    assert mean(column(everyone, "x"), 0) == pytest.approx((4 + 1e9) / 3)
+
+
+def test_a_cell_says_how_many_of_its_seeds_diverged():
+    row = {"seeds": [0, 1, 2], "status": "finished", "dataset": "d"}
+    some, everyone = {"1": {}}, {str(seed): {} for seed in (0, 1, 2)}
+    assert [ending(row | {"diverged": lost}) for lost in ({}, some)] == [
+        "finished",
+        "finished, 1 of 3 seeds diverged",
+    ]
+    assert ending(row | {"diverged": everyone, "status": "diverged"}) == "diverged"
+    assert ending(row) == "finished"  # a row of an earlier version
+    figure, axis = plt.subplots()
+    for place, lost in enumerate(({}, some)):
+        endings(axis, row | {"diverged": lost}, place)
+    assert [text.get_text() for text in axis.texts] == ["finished, 1 of 3 seeds diverged"]
+    plt.close(figure)
+    rows = [row | {"diverged": some}, row, row | {"diverged": everyone, "status": "diverged"}]
+    text = caption(rows, "What")
+    assert "1 of 3 cells diverged or failed" in text
+    assert "1 seeds of other cells diverged and are left out" in text
 
 
 @pytest.mark.parametrize(("largest", "scale"), [(900.0, "linear"), (1100.0, "symlog"), (np.nan, "linear")])

@@ -69,6 +69,7 @@ def test_final_values(tmp_path):
         "diagnosis": None,
         "updates": 20,
         "seconds": 3.5,
+        "diverged": {},
         "return_last": [1.0, 2.0],
         "return_mean_last_10": [3.0, 4.0],
         "return_best": [5.0, 6.0],
@@ -79,6 +80,12 @@ def test_final_values(tmp_path):
         "overestimate_last": [-1.0, 4.0],
         "overestimate_edge_last": [7.0, None],  # depth 10 is the edge, not 2 and not 9
     }
+
+
+def test_seeds_that_diverged_are_handed_on(tmp_path):
+    lost = {"0": {"update": 12, "diagnosis": "Q is lost"}}
+    values = final_values(make(tmp_path, RESULT | {"diverged": lost}), SEEDS)
+    assert values["diverged"] == lost
 
 
 def test_a_run_that_never_ended_has_no_values(tmp_path):

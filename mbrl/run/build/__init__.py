@@ -28,6 +28,7 @@ from mbrl.run.build.pretrain import pretrain_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
 from mbrl.run.folder import prepare
+from mbrl.run.frozen import frozen_seeds
 from mbrl.run.result import table
 from mbrl.run.train import Trainer
 
@@ -81,7 +82,7 @@ def evaluate_run(
     """Evaluate a run's checkpoint from its folder alone: the dataset need not be there.
 
     seeds: which of the run's seeds; all by default. Start states are fresh: none of them was seen by an
-    evaluation during training.
+    evaluation during training. A seed that diverged is evaluated as its last sound checkpoint had it, and named.
     """
     folder = Path(folder)
     config, (tree, meta) = load_config(folder / "config.yaml"), load_tree(folder / "checkpoint")
@@ -97,6 +98,7 @@ def evaluate_run(
     found = evaluate(agent, env, seeds=meta["seeds"], episodes=episodes, max_steps=cap, index=-1)
     metrics = evaluation_metrics(found, dataset["id"])
     rows = {seed: i for i, seed in enumerate(meta["seeds"])}
+    lost = {seed: end for seed, end in frozen_seeds(meta).items() if seed in chosen}
     return {
         "run": str(folder),
         "update": meta["update"],
@@ -104,4 +106,5 @@ def evaluate_run(
         "seeds": chosen,
         **{name.removeprefix("eval/"): [v[rows[s]].item() for s in chosen] for name, v in metrics.items()},
         "std": [found.returns[rows[s]].std(correction=0).item() for s in chosen],
+        **({"diverged": lost} if lost else {}),
     }

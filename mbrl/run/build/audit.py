@@ -24,6 +24,7 @@ from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config, fit_is_due, learned_conf, true_dynamics
 from mbrl.run.build.parts import agent_from_config, dataset_from_config, source_from_config
 from mbrl.run.envs import current_versions
+from mbrl.run.frozen import frozen_seeds
 
 
 def audit_run(
@@ -192,4 +193,11 @@ def _about(config: Config, meta: dict[str, Any], folder: Path, checkpoint: str) 
         "edge": config.edge.name,
         "source": config.source.name,
         "versions": current_versions(),
+        **_lost(meta),
     }
+
+
+def _lost(meta: dict[str, Any]) -> dict[str, str]:
+    """A line on the seeds that diverged, where there are any: they are audited as they were before it."""
+    lost = [f"seed {seed} at update {end['update']:,}" for seed, end in frozen_seeds(meta).items()]
+    return {"diverged": f"{', '.join(lost)}; audited as the last sound checkpoint has them"} if lost else {}
