@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mbrl.core.accelerate import accelerate as accelerated
 from mbrl.core.checkpoint import flatten, unflatten
 from mbrl.core.errors import MismatchError
 from mbrl.core.seeds import Streams
@@ -27,9 +28,12 @@ class Learning:
         experience: RealData | MixedData,
         seeds: Sequence[int],
         device: torch.device | str = "cpu",
+        accelerate: str = "eager",
     ) -> None:
+        """accelerate: a name in mbrl.core.accelerate.MODES, or auto."""
         self.agent, self.experience, self.device = agent, experience, device
         self.streams = Streams(seeds, "train", device)
+        self.run_step = accelerated(self._learn, self.streams, accelerate, agent=agent)
         self.update, self.summed = 0, 0
         self.sums: Metrics = {}
         self.refreshed: Metrics = {}
@@ -49,7 +53,7 @@ class Learning:
 
     def step(self) -> None:
         """One update, its metrics added to the running sums on the device."""
-        metrics = self.agent.update(self.experience.sample(self.streams), self.streams)
+        metrics = self.run_step()
         self.frozen.put_back(AGENT)
         self.update += 1
         if self.summed:
@@ -58,6 +62,9 @@ class Learning:
         else:
             self.sums = {k: v.clone() for k, v in metrics.items()}
         self.summed += 1
+
+    def _learn(self, streams: Streams) -> Metrics:
+        return self.agent.update(self.experience.sample(streams), streams)
 
     def means(self) -> Metrics:
         """Averages over the updates since the last look."""

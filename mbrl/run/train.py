@@ -54,16 +54,18 @@ class Trainer:
         evaluate: Callable[[Agent, int], Metrics] | None = None,
         device: torch.device | str = "cpu",
         resume: bool = False,
+        accelerate: str = "eager",
     ) -> None:
         """dataset: identity for result.json and the checkpoint, {"id", "sha256", "transitions"}.
 
         evaluate: (agent, update) -> metrics [S]; called again if it raises a DivergenceError that names members,
         once these are frozen. resume: continue from <folder>/checkpoint if there is one; raises MismatchError if
-        that belongs to other seeds, another dataset or another agent.
+        that belongs to other seeds, another dataset or another agent. accelerate: a name in
+        mbrl.core.accelerate.MODES, or auto.
         """
         self.folder, self.schedule, self.evaluate = Path(folder), schedule, evaluate
         self.seeds, self.dataset, self.device = tuple(seeds), dict(dataset), device
-        self.learning = Learning(agent, experience, self.seeds, device)
+        self.learning = Learning(agent, experience, self.seeds, device, accelerate)
         self.seconds = 0.0
         self.saved: int | None = None
         if resume and exists(self.folder / "checkpoint"):

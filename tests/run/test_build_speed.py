@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from mbrl.agents import AGENTS
-from mbrl.conf import compose
-from mbrl.core.errors import ConfigError
+from mbrl.conf import compose, load_config
+from mbrl.core.checkpoint import load_tree
+from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.nets import StackedMLP
 from mbrl.dynamics import Ensemble
+from mbrl.run.build import train_from_config
 from mbrl.run.build.speed import mode_from_config, precision_from_config
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -59,3 +61,36 @@ def test_bf16_reaches_critics_targets_and_the_model_and_leaves_the_actor():
 def test_tf32_is_refused_without_cuda():
     with pytest.raises(ConfigError, match=r"train\.precision=tf32"):
         precision_from_config(compose(["train.precision=tf32"]), CPU, None, None)
+
+
+def small(folder, *overrides):
+    common = ["preset=debug", "train.updates=6", "train.batch_size=32", "train.eval_every=6"]
+    return compose([f"out={folder}", f"dynamics.cache={folder.parent / 'cache'}", *common, *overrides])
+
+
+def weights(run):
+    return load_tree(run / "checkpoint")[0]["agent"]["critics"]
+
+
+def test_a_run_in_bf16_is_one_of_its_own_and_says_so(tmp_path):
+    runs = [
+        train_from_config(small(tmp_path / precision, "device=cpu", f"train.precision={precision}"))
+        for precision in ("float32", "bf16")
+    ]
+    exact, low = map(weights, runs)
+    assert all(value.dtype == torch.float32 for value in low.values())
+    assert any(not torch.equal(exact[name], low[name]) for name in exact)
+    assert load_config(runs[1] / "config.yaml").train.precision == "bf16"
+    with pytest.raises(MismatchError, match=r"train\.precision: float32, was bf16"):
+        train_from_config(small(tmp_path / "bf16", "device=cpu", "resume=true", "overwrite=false"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs")
+@pytest.mark.parametrize("agent", ["ravl", "combo", "mobile"])
+def test_a_run_of_graphs_is_a_run_of_single_updates(tmp_path, agent):
+    runs = [
+        train_from_config(small(tmp_path / mode, "device=cuda", f"agent={agent}", f"train.accelerate={mode}"))
+        for mode in ("eager", "graph")
+    ]
+    eager, graph = map(weights, runs)
+    assert all(torch.equal(eager[name], graph[name]) for name in eager)

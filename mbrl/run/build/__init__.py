@@ -25,6 +25,7 @@ from mbrl.run.build.parts import (
     source_from_config,
 )
 from mbrl.run.build.pretrain import pretrain_from_config
+from mbrl.run.build.speed import mode_from_config, precision_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
 from mbrl.run.folder import prepare
@@ -38,6 +39,7 @@ __all__ = ["dataset_from_config", "dynamics_from_config", "evaluate_run", "train
 def train_from_config(config: Config) -> Path:
     """The main job: data, model, agent, loop, result, picture. Returns the run folder."""
     device = pick_device(config.device)
+    mode = mode_from_config(config, device)
     folder = prepare(config.out, resume=config.resume, overwrite=config.overwrite)
     if config.resume and (folder / "config.yaml").is_file():
         check_resume(config, load_config(folder / "config.yaml"))
@@ -58,6 +60,7 @@ def train_from_config(config: Config) -> Path:
         dynamics=dynamics,
         edge=edge_from_config(config, dataset, device),
     )
+    precision_from_config(config, device, agent, dynamics)
     pretrain_from_config(config, agent, dataset, folder)
     trainer = Trainer(
         folder,
@@ -69,6 +72,7 @@ def train_from_config(config: Config) -> Path:
         evaluate=looks,
         device=device,
         resume=config.resume,
+        accelerate=mode,
     )
     result = trainer.run()
     print(table(result, dataset.stats.return_mean))
