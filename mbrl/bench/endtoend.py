@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from torch import Tensor
 
-from mbrl.bench.case import NAIVE, Candidate, Case, Plan
+from mbrl.bench.case import NAIVE, Candidate, Case, Floor, Plan
 from mbrl.bench.evaluation import ENV
 from mbrl.bench.measure import clock
+from mbrl.bench.modes import EXACT, Mode, at, forget_compiled
 from mbrl.bench.naive_ensemble import NaiveEnsemble, naive_rollout, numpy_policy
 from mbrl.bench.naive_loop import NaiveBuffer, arrays, mixed_batch, naive_evaluation, transitions
 from mbrl.bench.naive_sac import NaiveSAC
@@ -19,7 +20,8 @@ from mbrl.bench.probes import products
 from mbrl.bench.rollout import transition_operations
 from mbrl.bench.setup import Setup
 from mbrl.bench.update import operations_of
-from mbrl.core.types import Agent
+from mbrl.core.precision import lower_products
+from mbrl.core.types import Agent, Transitions
 from mbrl.run.envs import make_env
 from mbrl.run.evaluate import Evaluator
 from mbrl.run.experience import MixedData
@@ -42,11 +44,19 @@ def build(setup: Setup, stack: ExitStack) -> Case:
     sizes, starts = setup.sizes, starts_of(setup)
     rolled = transition_operations(setup, starts * sizes.horizon)
     operations = sizes.chunk * operations_of(setup, CRITICS, ETA) + rolled
-    floor = products(operations, (CRITICS, sizes.batch_size, *sizes.hidden[:2]), setup.device)
-    candidates = [
-        Candidate("eager", clock(trainer(setup, stack), setup.device), floor),
-        Candidate(NAIVE, clock(naive_loop(setup, stack), setup.device), floor),
-    ]
+    shape = (CRITICS, sizes.batch_size, *sizes.hidden[:2])
+
+    def floor(precision: str) -> Floor:
+        return products(operations, shape, setup.device, precision)
+
+    def ours(mode: Mode) -> Candidate:
+        run = clock(trainer(setup, data, mode, stack), setup.device)
+        return Candidate(mode.label, at(mode.precision, setup.device, run), floor(mode.precision))
+
+    data = setup.rows(sizes.data_rows)
+    candidates = [ours(mode) for mode in setup.modes]
+    run = clock(naive_loop(setup, data, stack), setup.device)
+    candidates.append(Candidate(NAIVE, run, floor(EXACT)))
     settings = {"seeds": 1, "num_critics": CRITICS, "eta": ETA, "starts": starts}
     return Case("endtoend/run", candidates, items=sizes.chunk, settings=settings)
 
@@ -61,10 +71,13 @@ def episodes_of(setup: Setup) -> int:
     return max(1, setup.sizes.episodes * setup.sizes.chunk // BETWEEN)
 
 
-def trainer(setup: Setup, stack: ExitStack) -> Callable[[], None]:
+def trainer(setup: Setup, data: Transitions, mode: Mode, stack: ExitStack) -> Callable[[], None]:
     """A piece of a run of ours: from one evaluation to the next."""
     sizes, chunk = setup.sizes, setup.sizes.chunk
-    data, model = setup.rows(sizes.data_rows), setup.ensemble()
+    agent, model = setup.agent(critics=CRITICS, eta=ETA), setup.ensemble()
+    for part in (agent.critics, agent.targets, model):
+        lower_products(part, mode.precision)
+    forget_compiled(mode, stack)
     experience = MixedData(
         data,
         ModelRollouts(model, data, horizon=sizes.horizon),
@@ -86,24 +99,24 @@ def trainer(setup: Setup, stack: ExitStack) -> Callable[[], None]:
     every = {"eval_every": chunk, "log_every": chunk, "checkpoint_every": 10 * chunk}
     run = Trainer(
         Path(stack.enter_context(TemporaryDirectory())),
-        setup.agent(critics=CRITICS, eta=ETA),
+        agent,
         experience,
         Schedule(10**9, **every, q_limit=None, progress=False),
         seeds=(0,),
         dataset={"id": "benchmark", "sha256": "", "transitions": sizes.data_rows},
         evaluate=look,
         device=setup.device,
+        accelerate=mode.how,
     )
     stack.callback(pieces.end)
     return pieces.of(run.run)
 
 
-def naive_loop(setup: Setup, stack: ExitStack) -> Callable[[], None]:
+def naive_loop(setup: Setup, data: Transitions, stack: ExitStack) -> Callable[[], None]:
     """The same piece in the naive parts."""
     sizes, starts, rng = setup.sizes, starts_of(setup), np.random.default_rng(0)
     learner = NaiveSAC(setup.agent(critics=CRITICS, eta=ETA), eta=ETA)
-    model, data = NaiveEnsemble(setup.ensemble()), setup.rows(sizes.data_rows)
-    plain = arrays(data)
+    model, plain = NaiveEnsemble(setup.ensemble()), arrays(data)
     real = NaiveBuffer(sizes.data_rows, setup.device)
     real.add(plain)
     synthetic = NaiveBuffer(sizes.retain * starts * sizes.horizon, setup.device)

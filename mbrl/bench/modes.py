@@ -37,11 +37,12 @@ class Mode:
 def modes_for(names: Sequence[str], device: torch.device) -> tuple[Mode, ...]:
     """The modes of these names: of MODES, in float32; or of PRECISIONS, in the mode that `auto` stands for.
 
-    No names mean all that the device can run. Raises ConfigError for one that is unknown, or that it cannot run.
+    No names mean all that the device can run, in the arithmetic that it has. Raises ConfigError for one that is
+    unknown, or that it cannot run.
     """
     lower = [name for name in PRECISIONS if name != EXACT]
     if not names:
-        names = [*available_modes(device), *(p for p in lower if p != "tf32" or device.type == "cuda")]
+        names = [*available_modes(device), *(name for name in lower if has(name, device))]
     found = []
     for name in names:
         if name not in (*MODES, *lower, "auto"):
@@ -50,6 +51,21 @@ def modes_for(names: Sequence[str], device: torch.device) -> tuple[Mode, ...]:
             how = pick_mode("auto" if name in lower else name, device)
         found.append(Mode(how, name if name in lower else EXACT))
     return tuple(dict.fromkeys(found))
+
+
+def has(precision: str, device: torch.device) -> bool:
+    """Whether the device has units for it: a processor without them emulates bf16, a hundred times slower."""
+    if device.type == "cuda":
+        return True
+    if precision == "tf32":
+        return False
+    square = torch.ones(2, 256, 256)
+    took = []
+    for x in (square, square.to(PRECISIONS[precision][1])):
+        product = clock(lambda x=x: torch.bmm(x, x))
+        product(1)
+        took.append(product(3))
+    return took[1] < 2 * took[0]
 
 
 @contextmanager
@@ -81,8 +97,12 @@ def _candidate(make: Make, mode: Mode, floor: Floor, stack: ExitStack) -> Candid
     agent, step, streams = make()
     for part in (agent.critics, agent.targets):
         lower_products(part, mode.precision)
-    if mode.how == "compile":
-        # What was compiled for a case is of no use to the next one, and would count towards the compiler's limits.
-        stack.callback(torch.compiler.reset)
+    forget_compiled(mode, stack)
     run = clock(accelerate(step, streams, mode.how, agent=agent), streams.device)
     return Candidate(mode.label, at(mode.precision, streams.device, run), floor)
+
+
+def forget_compiled(mode: Mode, stack: ExitStack) -> None:
+    """After the case: what was compiled for it is of no use to the next one, and would count towards limits."""
+    if mode.how == "compile":
+        stack.callback(torch.compiler.reset)

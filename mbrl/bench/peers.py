@@ -1,6 +1,8 @@
 """Other libraries, timed in an interpreter of their own: a process each, asked for so many calls at a time."""
 
 import json
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -52,7 +54,12 @@ class Peers:
 
 
 def find_peers(python: str) -> Peers:
-    """What the interpreter at path `python` has. Raises ConfigError if it does not run, or has none of them."""
+    """What the interpreter `python`, a path or a command, has.
+
+    Raises ConfigError if it does not run, or has none of the libraries.
+    """
+    # From another folder, and not resolved: an environment's python is a link that knows where it lies.
+    python = os.path.abspath(shutil.which(python) or python)
     try:
         found = subprocess.run(
             [python, "-I", str(SCRIPT), "versions"], capture_output=True, text=True, cwd=tempfile.gettempdir()

@@ -1,4 +1,4 @@
-"""Rollouts of a policy in the learned model: transitions per second of a whole refresh."""
+"""Rollouts of a policy in the learned model: transitions per second from the starts of a refresh."""
 
 import copy
 
@@ -24,7 +24,8 @@ def plans(setup: Setup) -> list[Plan]:
 def build(setup: Setup) -> Case:
     """Ours in every precision, and naive rollouts."""
     sizes, device = setup.sizes, setup.device
-    count = sizes.starts * sizes.horizon
+    steps = sizes.rollout_steps
+    count = sizes.starts * steps
     model, agent = setup.ensemble(), setup.agent(critics=1, eta=0)
     starts, streams = setup.rows(1, sizes.starts), setup.streams()
     naive, rng = NaiveEnsemble(model), np.random.default_rng(0)
@@ -38,15 +39,15 @@ def build(setup: Setup) -> Case:
     def ours(precision: str) -> Candidate:
         own = copy.deepcopy(model)
         lower_products(own, precision)
-        run = clock(lambda: rollout(own, agent, starts, sizes.horizon, streams), device)
+        run = clock(lambda: rollout(own, agent, starts, steps, streams), device)
         return Candidate(Mode("eager", precision).label, at(precision, device, run), floor(precision))
 
     def published() -> None:
-        naive_rollout(naive, policy, plain, sizes.horizon, rng)
+        naive_rollout(naive, policy, plain, steps, rng)
 
     candidates = [ours(precision) for precision in dict.fromkeys(mode.precision for mode in setup.modes)]
     candidates.append(Candidate(NAIVE, clock(published, device), floor(EXACT)))
-    settings = {"seeds": 1, "starts": sizes.starts, "horizon": sizes.horizon}
+    settings = {"seeds": 1, "starts": sizes.starts, "horizon": steps}
     return Case("rollout/learned", candidates, items=count, unit="transition", settings=settings)
 
 

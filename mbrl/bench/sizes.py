@@ -8,10 +8,10 @@ class Sizes:
     """The defaults are RAVL's (Sims et al. 2024, official code): networks, batch, rollouts, evaluation.
 
     obs_dim and action_dim are HalfCheetah's, the environment of `evaluation` and `endtoend`. Ours are: updates
-    (critics, eta), stacks (seeds), epoch_steps of a dynamics epoch, states of one simulator call, data_rows, and
-    what memory is measured at. chunk: updates of one timed piece of a run, whose refreshes and evaluations are as
-    much smaller than the defaults as it is smaller than the 1000 updates between two of them. at_least: seconds
-    that a candidate's part of a round takes.
+    (critics, eta), stacks (seeds), epoch_steps of a dynamics epoch, rollout_steps (1 in place of a refresh's 5: a
+    step is a step), states of one simulator call, data_rows, and what memory is measured at. chunk: updates of one
+    timed piece of a run, whose refreshes and evaluations are as much smaller than the defaults as it is smaller
+    than the 1000 updates between two of them. at_least: seconds that a candidate's part of a round takes.
     """
 
     obs_dim: int = 17
@@ -27,6 +27,7 @@ class Sizes:
     starts: int = 50_000
     horizon: int = 5
     retain: int = 5
+    rollout_steps: int = 1
     real_rows: int = 12
     data_rows: int = 1_000_000
     states: int = 4096

@@ -7,7 +7,7 @@ import torch
 
 from mbrl.agents import SAC
 from mbrl.bench.case import Floor
-from mbrl.bench.modes import Mode, at, in_precision, modes_for, own
+from mbrl.bench.modes import Mode, at, has, in_precision, modes_for, own
 from mbrl.bench.probes import copies, products
 from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
@@ -17,9 +17,28 @@ CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
 
 
-def test_a_cpu_runs_everything_but_graphs_and_tf32():
-    assert modes_for([], CPU) == (Mode("eager"), Mode("compile"), Mode("eager", "bf16"))
-    assert [mode.label for mode in modes_for([], CPU)] == ["eager", "compile", "eager bf16"]
+@pytest.mark.parametrize("units", [True, False])
+def test_a_cpu_runs_everything_but_graphs_and_what_it_has_no_units_for(monkeypatch, units):
+    monkeypatch.setattr("mbrl.bench.modes.has", lambda precision, device: units and precision == "bf16")
+    labels = [mode.label for mode in modes_for([], CPU)]
+    assert labels == ["eager", "compile"] + ["eager bf16"] * units
+
+
+def test_units_are_found_by_how_fast_they_are(monkeypatch):
+    seconds = {torch.float32: 1.0, torch.bfloat16: 0.5}
+    asked = []
+
+    def fake(step):
+        asked.append(step().dtype)
+        return lambda calls: calls * seconds[asked[-1]]
+
+    monkeypatch.setattr("mbrl.bench.modes.clock", fake)
+    assert has("bf16", CPU)
+    assert asked == [torch.float32, torch.bfloat16]
+    seconds[torch.bfloat16] = 100.0
+    assert not has("bf16", CPU)
+    assert not has("tf32", CPU)
+    assert has("tf32", CUDA)
 
 
 def test_a_gpu_runs_everything():

@@ -34,7 +34,7 @@ MODES = {
     "simulator": {"eager", "naive"},
     "buffer": {"eager", "naive"},
     "evaluation": {"eager", "naive"},
-    "endtoend": {"eager", "naive"},
+    "endtoend": {"eager", "eager bf16", "naive"},
     "memory": {"eager"},
 }
 

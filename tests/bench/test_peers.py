@@ -55,6 +55,15 @@ def test_calls_are_timed_over_there(fake, tmp_path):
     assert not (tmp_path / "left").read_text().startswith(str(SCRIPT.parents[2]))
 
 
+def test_a_relative_path_is_found_from_elsewhere(fake, monkeypatch):
+    monkeypatch.chdir(fake.parent.parent)
+    peers = find_peers(f"{fake.parent.name}/python")
+    with ExitStack() as stack:
+        assert peers.clock("d3rlpy", {"rows": 3}, stack)(1) == 0.25
+    monkeypatch.setenv("PATH", str(fake.parent))
+    assert find_peers("python").python == str(fake)
+
+
 def test_what_fails_over_there_is_told_here(fake):
     with ExitStack() as stack, pytest.raises(ConfigError, match="d3rlpy fails.*ValueError: no rows at all"):
         find_peers(str(fake)).clock("d3rlpy", {"rows": 0}, stack)

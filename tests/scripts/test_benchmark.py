@@ -50,7 +50,7 @@ def test_help(benchmark, capsys, arguments):
         (["repeats=3"], "error: unknown option 'repeats'; did you mean 'repeat'"),
         (["modes=[eagr]", "device=cpu"], "error: unknown mode 'eagr'; did you mean 'eager'"),
         (["device=gpu"], "error: device 'gpu'"),
-        (["peers=nowhere/python"], "error: peers=nowhere/python: cannot be run"),
+        (["peers=/nowhere/python"], "error: peers=/nowhere/python: cannot be run"),
     ],
 )
 def test_a_mistake_ends_in_one_line_before_any_work(
