@@ -5,12 +5,14 @@ treatment changes the bootstrap value there and nowhere else, so a run with it s
 Leaving out the last step's rows is the third treatment; it belongs to the source (`drop_last`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mbrl.core.errors import MismatchError
+from mbrl.core.per_member import PerMember
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Policy, Transitions, ValueOracle
 
@@ -50,12 +52,14 @@ class RecordedPatch:
         return torch.where(known, batch.next_value.to(value.dtype), value)
 
 
-@dataclass(frozen=True)
 class ConstantPenalty:
     """V(s') - c at the edge, the same c >= 0 for every state there (ours, to compare with)."""
 
-    cost: float
-    horizon: int
+    def __init__(self, cost: PerMember, horizon: int, *, device: torch.device | str = "cpu") -> None:
+        """cost: c, one or one a seed; device: of the targets."""
+        self.horizon = horizon
+        # A column for a batch of rows; made here, since a captured graph cannot take it from the host.
+        self.cost = torch.tensor(cost, device=device).unsqueeze(-1) if isinstance(cost, Sequence) else cost
 
     def __call__(self, policy: Policy, batch: Transitions, value: Tensor, streams: Streams) -> Tensor:
         """value [S, B] with the rows at the edge lowered."""

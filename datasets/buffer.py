@@ -41,17 +41,21 @@ class RefreshBuffer:
         self.counts[:, slot] = alive.sum(-1)
         self.refreshes += 1
 
-    def sample(self, n: int, streams: Streams) -> Transitions:
-        """n rows a seed, uniform over all alive rows kept, [S, n, ...]; no host sync."""
+    def sample(self, n: int, streams: Streams, members: Tensor | None = None) -> Transitions:
+        """n rows a seed, uniform over all alive rows kept, [S, n, ...]; no host sync.
+
+        members: the places of those whose `streams` these are, [M] int64; all by default.
+        """
         if self.storage is None:
             raise DataError("the synthetic buffer is empty: add a refresh before sampling")
-        ends = self.counts.cumsum(-1)
+        counts = self.counts if members is None else self.counts[members]
+        ends = counts.cumsum(-1)
         # A seed whose every row is void would have nothing to give; the trainer checks that, not this loop.
         index = streams.randint(ends[:, -1].clamp_min(1), n)
         slot = torch.searchsorted(ends, index, right=True).clamp_max(self.retain - 1)
-        offset = index - (ends - self.counts).gather(1, slot)
-        seed = torch.arange(len(streams), device=index.device).unsqueeze(-1)
-        return self.storage[seed, slot, offset]
+        offset = index - (ends - counts).gather(1, slot)
+        seed = torch.arange(len(streams), device=index.device) if members is None else members
+        return self.storage[seed.unsqueeze(-1), slot, offset]
 
     @property
     def size(self) -> Tensor:

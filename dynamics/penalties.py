@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mbrl.core.errors import ConfigError, DivergenceError
+from mbrl.core.per_member import PerMember
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Dynamics, Prediction, Transitions
 from mbrl.dynamics.uncertainty import Measure, max_discrepancy
@@ -22,15 +23,17 @@ CHUNK = 16384
 class RewardPenalty:
     """r - lambda u(s, a), taken off the sampled reward (MOPO, Yu et al. 2020, sec. 4)."""
 
-    def __init__(self, measure: Measure, coefficient: float, **counted: str) -> None:
-        """coefficient is lambda >= 0; counted: `members` and `dims` for the measure, else its own defaults."""
-        if not coefficient >= 0:
+    def __init__(self, measure: Measure, coefficient: PerMember, **counted: str) -> None:
+        """coefficient is lambda >= 0, one or one a seed; counted: `members` and `dims` for the measure, else its
+        own defaults. Raises ConfigError for a coefficient below 0."""
+        if not all(c >= 0 for c in (coefficient if isinstance(coefficient, Sequence) else [coefficient])):
             raise ConfigError(f"coefficient={coefficient}: uncertainty costs reward, so it is at least 0")
         self.measure, self.coefficient = partial(measure, **counted), coefficient
 
     def __call__(self, reward: Tensor, terminal: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """reward and terminal [S, B]; terminal as it is."""
-        return reward - self.coefficient * self.measure(prediction).to(reward.dtype), terminal
+        weight = torch.as_tensor(self.coefficient, dtype=reward.dtype, device=reward.device).unsqueeze(-1)
+        return reward - weight * self.measure(prediction).to(reward.dtype), terminal
 
 
 class MoreL:

@@ -62,6 +62,13 @@ class Streams:
         """A random order of 0..n-1 a seed, [S, n] int64."""
         return torch.stack([torch.randperm(n, generator=g, device=self.device) for g in self.generators])
 
+    def part(self, places: Sequence[int]) -> "Streams":
+        """The streams of the members at `places` alone, [len(places), ...] a draw; the others' stand still."""
+        chosen = Streams((), self.purpose, self.device)
+        chosen.seeds = tuple(self.seeds[place] for place in places)
+        chosen.generators = [self.generators[place] for place in places]
+        return chosen
+
     def spawn(self, purpose: str) -> "Streams":
         """New streams for a task of open length: one draw a seed here, however many there.
 

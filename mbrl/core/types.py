@@ -80,12 +80,13 @@ class Transitions:
         return self.action.shape[-1]
 
 
-def concatenate(parts: Sequence[Transitions]) -> Transitions:
-    """Join along the batch axis; sim_state is kept only if every part has it, next_value if any part does."""
+def concatenate(parts: Sequence[Transitions], axis: int | None = None) -> Transitions:
+    """Join along the batch axis, or another one; sim_state is kept only if every part has it, next_value if any
+    part does."""
     if any(p.next_value is not None for p in parts):
         parts = [_with_next_value(p) for p in parts]
     names = [f.name for f in fields(Transitions) if all(getattr(p, f.name) is not None for p in parts)]
-    axis = parts[0].reward.dim() - 1
+    axis = parts[0].reward.dim() - 1 if axis is None else axis
     return Transitions(**{n: torch.cat([getattr(p, n) for p in parts], dim=axis) for n in names})
 
 

@@ -1,12 +1,13 @@
 """What the agent learns from: real rows and synthetic rows, mixed at a fixed ratio."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mbrl.core.errors import ConfigError, DivergenceError
+from mbrl.core.per_member import PerMember, listed
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Perishable, Policy, Reporting, Source, Stateful, Transitions, concatenate
 from mbrl.datasets.buffer import RefreshBuffer
@@ -38,6 +39,14 @@ class RealData:
         """Nothing to load."""
 
 
+class Share(NamedTuple):
+    """Members whose batches have as many real rows: how many, and their places, as a tensor [M], too."""
+
+    real: int
+    places: tuple[int, ...]
+    members: Tensor
+
+
 class MixedData:
     """Rows of the dataset (a share real_ratio) and of a synthetic buffer that a source refills."""
 
@@ -47,26 +56,29 @@ class MixedData:
         source: Source,
         *,
         batch_size: int = 256,
-        real_ratio: float = 0.05,
+        real_ratio: PerMember = 0.05,
         starts: int = 50_000,
         retain: int = 5,
         refresh_every: int = 1000,
     ) -> None:
         """starts * source.horizon rows a refresh, every refresh_every updates, the last `retain` refreshes kept.
 
-        The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05). Raises ConfigError
-        for a ratio outside [0, 1] or a count below 1.
+        The real share is int(batch_size * real_ratio) rows, as in MBPO (12 of 256 at .05), for one ratio or one a
+        seed. Raises ConfigError for a ratio outside [0, 1] or a count below 1.
         """
         counts = {"starts": starts, "retain": retain, "refresh_every": refresh_every}
         for name, count in counts.items():
             if count < 1:
                 raise ConfigError(f"{name}={count}: must be at least 1")
-        if not 0 <= real_ratio <= 1:
+        ratios = list(real_ratio) if isinstance(real_ratio, Sequence) else [real_ratio]
+        if not all(0 <= ratio <= 1 for ratio in ratios):
             raise ConfigError(f"real_ratio={real_ratio}: a share lies between 0 and 1")
         self.dataset = RealData(data, batch_size=batch_size)
         self.source, self.starts, self.refresh_every = source, starts, refresh_every
-        self.real_rows = int(batch_size * real_ratio)
-        self.synthetic_rows = batch_size - self.real_rows
+        self.real_ratio = real_ratio
+        self.shares = _shares([int(batch_size * ratio) for ratio in ratios], data.obs.device)
+        # Where each member stands once the shares are put one after the other.
+        self.order = torch.cat([share.members for share in self.shares]).argsort()
         self.synthetic = RefreshBuffer(retain, starts * source.horizon)
         self.reported: dict[str, Tensor] = {}
 
@@ -78,8 +90,9 @@ class MixedData:
         """Draw new synthetic rows with the current policy; metrics [S], which `reported` holds as well.
 
         Raises DivergenceError, when all is done for the others, that names the members without a living row and
-        those whose source has diverged.
+        those whose source has diverged; and ConfigError for real ratios of another number of seeds.
         """
+        listed("real_ratio", self.real_ratio, len(streams))
         rows, alive = self.source.draw(policy, self.starts, streams)
         self.synthetic.add(rows, alive)
         count = alive.sum(-1).double()
@@ -94,11 +107,19 @@ class MixedData:
         return self.reported
 
     def sample(self, streams: Streams) -> Transitions:
-        """A batch [S, batch_size, ...], real rows first."""
-        synthetic = self.synthetic.sample(self.synthetic_rows, streams)
-        if self.real_rows == 0:
-            return synthetic
-        return concatenate([self.real(self.real_rows, streams), synthetic])
+        """A batch [S, batch_size, ...], real rows first.
+
+        Members with as many real rows draw together; what each one draws is what it would draw alone.
+        """
+        if len(self.shares) == 1:
+            return self._batch(self.shares[0].real, streams)
+        parts = [self._batch(real, streams.part(places), members) for real, places, members in self.shares]
+        return concatenate(parts, axis=0)[self.order]
+
+    def _batch(self, real: int, streams: Streams, members: Tensor | None = None) -> Transitions:
+        """Rows [M, batch_size, ...] of members with the same share, all by default."""
+        synthetic = self.synthetic.sample(self.dataset.batch_size - real, streams, members)
+        return synthetic if real == 0 else concatenate([self.real(real, streams), synthetic])
 
     def _lost(self, count: Tensor, seeds: Sequence[int]) -> dict[int, str]:
         """{place: diagnosis} of members that the latest draw left without rows, or whose source says so itself."""
@@ -117,3 +138,9 @@ class MixedData:
         self.synthetic.load_state_dict(state.get("synthetic", {}), self.dataset.data.obs.device)
         if isinstance(self.source, Stateful):
             self.source.load_state_dict(state["source"])
+
+
+def _shares(counts: Sequence[int], device: torch.device) -> list[Share]:
+    """The members [S] by their number of real rows."""
+    places = {real: tuple(i for i, count in enumerate(counts) if count == real) for real in counts}
+    return [Share(real, mine, torch.tensor(mine, device=device)) for real, mine in places.items()]

@@ -57,6 +57,16 @@ def test_constant_penalty_lowers_the_value_at_the_edge_alone():
     assert value.tolist() == [[2.5, 2.5, 1.0, 2.5]]
 
 
+def test_a_cost_a_seed_is_taken_off_its_own_rows():
+    one = rows([0, 2, 3, 3], [False, False, False, True])
+    batch = one[torch.zeros(3, dtype=torch.int64)]
+    value = torch.full((3, 4), 2.5)
+    lowered = ConstantPenalty([1.5, 0.0, 0.1], 3)(None, batch, value, None)
+    assert lowered[:2].tolist() == [[2.5, 2.5, 1.0, 2.5], [2.5, 2.5, 2.5, 2.5]]
+    for place, cost in enumerate((1.5, 0.0, 0.1)):
+        assert torch.equal(lowered[place], ConstantPenalty(cost, 3)(None, one, value[:1], None)[0])
+
+
 def test_a_recorded_value_serves_at_the_edge_where_it_is_known():
     nan = torch.nan
     batch = replace(rows([3, 3, 2], [False] * 3), next_value=torch.tensor([[7.0, nan, 9.0]]))

@@ -134,3 +134,14 @@ def test_spawned_streams_cost_one_draw_and_depend_on_their_seed_alone():
     assert torch.equal(parent.randn(3), same.randn(3))
     assert torch.equal(child.randn(5)[1], single.randn(5)[0])
     assert not torch.equal(parent.spawn("task").randn(5), child.randn(5))
+
+
+def test_a_part_draws_what_its_members_would_and_the_others_stand_still():
+    streams, twins = Streams((5, 8, 5, 2), "a"), [Streams((s,), "a") for s in (5, 8, 5, 2)]
+    for name, draw in DRAWS.items():
+        drawn = draw(streams.part([3, 0]))
+        for row, place in zip(drawn, (3, 0), strict=True):
+            assert torch.equal(row, draw(twins[place])[0]), name
+    assert streams.part([3, 0]).seeds == (2, 5)
+    after = streams.randn(4)
+    assert all(torch.equal(after[place], twins[place].randn(4)[0]) for place in range(4))

@@ -61,3 +61,32 @@ def test_draws_that_depend_on_more_than_shapes_are_refused(ask):
     for streams in (recorder, Tape(recorder)):
         with pytest.raises(ConfigError, match="cannot be captured"):
             ask(streams)
+
+
+def in_parts(streams: Streams) -> list[torch.Tensor]:
+    """As a step whose members draw different numbers of rows."""
+    first, rest = streams.part([1]), streams.part([0, 2])
+    drawn = [first.rand(4), streams.randn(2), rest.randint(9, 3), first.randn(1), rest.part([1]).rand(2)]
+    return [*drawn, streams.rand(3)]
+
+
+def test_parts_are_recorded_and_played_with_the_whole():
+    plain, other = Streams([0, 7, 0], "t"), Streams([0, 7, 0], "t")
+    recorder = Recorder(other)
+    for a, b in zip(in_parts(plain), in_parts(recorder), strict=True):
+        assert torch.equal(a, b)
+    tape = Tape(recorder)
+    for _ in range(3):
+        tape.fill()
+        for a, b in zip(in_parts(plain), in_parts(tape), strict=True):
+            assert torch.equal(a, b)
+    assert torch.equal(plain.state_dict()["state"], other.state_dict()["state"])
+
+
+def test_the_same_draw_of_other_members_is_refused():
+    recorder = Recorder(Streams([0, 7, 0], "t"))
+    recorder.part([0, 2]).randn(3)
+    tape = Tape(recorder)
+    tape.fill()
+    with pytest.raises(ConfigError, match="cannot be captured"):
+        tape.part([0, 1]).randn(3)

@@ -186,3 +186,15 @@ def test_it_lives_where_its_rows_live():
     other = RefreshBuffer(2, 4)
     other.load_state_dict({k: v.cpu() for k, v in buffer.state_dict().items()}, "cuda")
     assert other.sample(3, Streams((0,), "s", "cuda")).obs.is_cuda
+
+
+def test_some_members_sample_what_each_would_alone():
+    buffer = RefreshBuffer(3, 6)
+    alive = torch.rand(4, 6, generator=torch.Generator().manual_seed(4)) < 0.6
+    for refresh in range(4):
+        buffer.add(block(refresh, alive), alive)
+    streams, members = Streams((3, 1, 4, 1), "s"), [2, 0]
+    some = buffer.sample(50, streams.part(members), torch.tensor(members))
+    everyone = buffer.sample(50, Streams((3, 1, 4, 1), "s"))
+    for f in ("obs", "reward", "step", "terminal"):
+        assert torch.equal(getattr(some, f), getattr(everyone, f)[members])

@@ -106,6 +106,21 @@ def test_a_reward_penalty_is_taken_off_the_sampled_reward_of_every_row():
     assert not rows.terminal.any()
 
 
+def test_a_coefficient_a_seed_is_each_seeds_own_to_the_bit():
+    reward, apart = (
+        torch.randn(3, 4),
+        Walk(disagreement=0.3)._prediction(torch.randn(3, 4, 3), torch.randn(3, 4)),
+    )
+    stacked, _ = RewardPenalty(max_discrepancy, [0.1, 0.0, 2.5])(reward, torch.zeros(3, 4).bool(), apart)
+    for place, coefficient in enumerate((0.1, 0.0, 2.5)):
+        one = Prediction(*(x[place : place + 1] for x in apart))
+        alone, _ = RewardPenalty(max_discrepancy, coefficient)(
+            reward[place : place + 1], torch.zeros(1, 4).bool(), one
+        )
+        assert torch.equal(stacked[place], alone[0])
+        assert torch.equal(alone[0], reward[place] - coefficient * max_discrepancy(one)[0])
+
+
 class Frontier(Walk):
     """Two members that agree up to s_0 = 1 and are as far apart as s_0 beyond it."""
 
@@ -192,7 +207,7 @@ def test_predictions_that_are_not_finite_give_no_threshold():
         discrepancy_on(Broken(), random_transitions(5))
 
 
-@pytest.mark.parametrize("coefficient", [-1.0, float("nan")])
+@pytest.mark.parametrize("coefficient", [-1.0, float("nan"), (1.0, -1.0)])
 def test_a_reward_for_uncertainty_is_refused(coefficient):
     with pytest.raises(ConfigError, match="coefficient=.*at least 0"):
         RewardPenalty(max_aleatoric, coefficient)

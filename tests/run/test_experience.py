@@ -170,6 +170,39 @@ def test_a_stack_is_its_singles():
         assert torch.equal(stacked.sample(streams).obs[1], alone.sample(single).obs[0])
 
 
+RATIOS = (0.25, 0.0, 0.5, 0.25, 1.0)
+
+
+@pytest.mark.parametrize("ratios", [RATIOS, (0.25,) * 5, (0.1,) * 2 + (0.2,) * 3])
+def test_members_with_ratios_of_their_own_draw_what_they_would_alone(ratios):
+    data, seeds = random_transitions(50), (3, 8, 3, 5, 1)
+    stacked, streams = mixed(data, Walk(noise=0.1), real_ratio=ratios), Streams(seeds, "e")
+    singles = [
+        (mixed(data, Walk(noise=0.1), real_ratio=r), Streams((s,), "e"))
+        for r, s in zip(ratios, seeds, strict=True)
+    ]
+    for _ in range(3):
+        stacked.refresh(Towards(), streams)
+        for alone, single in singles:
+            alone.refresh(Towards(), single)
+        for _ in range(2):
+            batch = stacked.sample(streams)
+            for place, (alone, single) in enumerate(singles):
+                one = alone.sample(single)
+                assert all(
+                    v is None or torch.equal(v[place], getattr(one, k)[0]) for k, v in vars(batch).items()
+                )
+    states = torch.cat([single.state_dict()["state"] for _, single in singles])
+    assert torch.equal(streams.state_dict()["state"], states)
+
+
+def test_ratios_of_another_number_of_seeds_are_refused_before_any_draw():
+    experience = mixed(real_ratio=(0.1, 0.2, 0.3))
+    with pytest.raises(ConfigError, match="real_ratio: 3 values for a stack of 2"):
+        experience.refresh(Towards(), Streams(SEEDS, "r"))
+    assert experience.synthetic.storage is None
+
+
 class Learning(ModelRollouts):
     """A source with a state and figures of its own."""
 

@@ -216,6 +216,17 @@ def test_two_seeds_may_diverge_at_once(tmp_path):
     assert_left_alone(tmp_path / "with", tmp_path / "without", [1])
 
 
+def test_where_all_diverge_at_once_each_has_its_own_reason(tmp_path):
+    def everyone(agent, batch):
+        for place in range(3):
+            nan_weight(place)(agent, batch)
+
+    with pytest.raises(DivergenceError, match="^seed 4, .*; seed 0, .*; seed 7, "):
+        run(tmp_path, when=[(9, everyone)]).run()
+    ends = json.loads((tmp_path / "result.json").read_text())["diverged"]
+    assert all(end["diagnosis"].startswith(f"seed {seed}, update 9: ") for seed, end in ends.items())
+
+
 def test_a_refresh_that_finds_no_living_row_freezes_that_seed(tmp_path):
     # the policy breaks in update 8, and rows are drawn anew before the next one; nothing has looked at it by then
     options = {"log_every": 1000, "eval_every": 1000, "checkpoint_every": 7}

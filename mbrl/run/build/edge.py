@@ -26,7 +26,7 @@ def _untouched(config: Config, dataset: OfflineDataset, device: torch.device) ->
 
 def _constant(config: Config, dataset: OfflineDataset, device: torch.device) -> ConstantPenalty:
     conf: ConstantEdgeConf = config.edge
-    return ConstantPenalty(conf.cost, config.source.horizon)
+    return ConstantPenalty(conf.cost, config.source.horizon, device=device)
 
 
 def oracle_from_config(
