@@ -120,21 +120,18 @@ def table(rows: Sequence[Row]) -> str:
 def _line(row: Row) -> tuple[str, ...]:
     begin = row["case"], row["device"], row["mode"]
     if row["median_s"] is None:
-        size, floor = row["peak_bytes"], row["floor_bytes"]
-        times = f"{size / floor:.1f}"
-        return *begin, f"{size / GIB:.2f} GiB", "", f"{floor / GIB:.2f} GiB", times, "", ""
-    naive = row["times_naive"]
-    floor = row["floor_s"]
+        size, least, cuda = (row[f"{name}_bytes"] for name in ("peak", "floor", "cuda"))
+        held = f"{size / GIB:.2f} GiB", "", f"{least / GIB:.2f} GiB", f"{size / least:.1f}", ""
+        return *begin, *held, f"{cuda / GIB:.2f} GiB cuda" if cuda else ""
+    median, floor, naive, rate = (row[k] for k in ("median_s", "floor_s", "times_naive", "per_second"))
     return (
         *begin,
-        seconds(row["median_s"]),
+        seconds(median),
         f"{row['spread']:.0%}",
         "-" if floor is None else seconds(floor),
-        "-" if floor is None else f"{row['median_s'] / floor:.1f}",
+        "-" if floor is None else f"{median / floor:.1f}",
         "-" if naive is None else f"{naive:.2f}",
-        f"{row['per_second']:,.3g} {row['unit']}"
-        if row["per_second"] < 1000
-        else f"{row['per_second']:,.0f} {row['unit']}",
+        f"{rate:,.{0 if rate >= 100 else 2}f} {row['unit']}",
     )
 
 

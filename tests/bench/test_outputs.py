@@ -34,7 +34,7 @@ def row(case="update/a", mode="eager", device="cpu", **values):
 
 def size(case="memory/rows5-N2", **values):
     timing = {"median_s": None, "floor_s": None, "spread": None}
-    bytes_ = {"peak_bytes": 3 << 30, "floor_bytes": 1 << 30}
+    bytes_ = {"peak_bytes": 3 << 30, "floor_bytes": 1 << 30, "cuda_bytes": 0}
     return {"case": case, "device": "cpu", "mode": "eager", **timing, **bytes_, **values}
 
 
@@ -117,9 +117,10 @@ def test_the_table_has_a_line_a_row():
     lines = table([row(), row(mode="other", times_naive=None, floor_s=None, per_second=12345.6), size()])
     head, ours, other, memory = (" ".join(line.split()) for line in lines.splitlines())
     assert head == "case device mode median spread floor x floor x naive per second"
-    assert ours == "update/a cpu eager 40 ms 10% 20 ms 2.0 2.00 50 update"
+    assert ours == "update/a cpu eager 40 ms 10% 20 ms 2.0 2.00 50.00 update"
     assert other == "update/a cpu other 40 ms 10% - - - 12,346 update"
     assert memory == "memory/rows5-N2 cpu eager 3.00 GiB 1.00 GiB 3.0"
+    assert table([size(cuda_bytes=1 << 29)]).endswith("0.50 GiB cuda")
 
 
 @pytest.mark.parametrize(
