@@ -26,10 +26,12 @@ class Part:
 PARTS: dict[str, Part] = {
     "update": Part("one gradient step: critics 2 to 50, diversity, stacks of seeds", "mbrl.bench.update"),
     "dynamics": Part("one training step of the ensemble of dynamics models", "mbrl.bench.dynamics"),
-    "rollout": Part("rollouts of a policy in the learned model", "mbrl.bench.rollout"),
+    "rollout": Part("a policy's steps in the learned model, from many starts", "mbrl.bench.rollout"),
     "simulator": Part("the true dynamics, against MuJoCo alone", "mbrl.bench.simulator"),
     "buffer": Part("sampling a batch of real and synthetic rows", "mbrl.bench.buffer"),
-    "evaluation": Part("evaluation, and its share of a run's time", "mbrl.bench.evaluation"),
+    "evaluation": Part(
+        "episodes in the real environment; their share of a run's time", "mbrl.bench.evaluation"
+    ),
     "endtoend": Part("a whole run: updates, refreshes, evaluation, log, checkpoints", "mbrl.bench.endtoend"),
-    "memory": Part("the largest size of a run, by rows and critics", "mbrl.bench.memory"),
+    "memory": Part("the most that a run holds, by rows and critics", "mbrl.bench.memory"),
 }
