@@ -55,7 +55,7 @@ def build(setup: Setup, seeds: int) -> Case:
 
     def each() -> None:
         for _ in range(seeds):
-            mixed_batch(real, synthetic, sizes.batch_size, ours.real_rows, rng)
+            mixed_batch(real, synthetic, sizes.batch_size, sizes.real_rows, rng)
 
     floor = copies(gather_bytes(rows=seeds * sizes.batch_size, row_bytes=row_bytes(data)), setup.device)
     candidates = [
