@@ -46,28 +46,29 @@ class _ValueAndActionGradient(torch.autograd.Function):
         chain.reverse()
         gradient = torch.bmm(chain[0], weights[0][:, obs_dim:].transpose(1, 2))
         ctx.obs_dim, ctx.depth = obs_dim, len(chain)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*hidden, *chain, *weights[:-1])
         return q, gradient
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_q: Tensor, d_gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_q: Tensor | None, d_gradient: Tensor | None) -> tuple[Tensor | None, ...]:
         saved, depth = ctx.saved_tensors, ctx.depth
         hidden, chain, weights = saved[: depth + 1], saved[depth + 1 : 2 * depth + 1], saved[2 * depth + 1 :]
-        d_q = d_q.unsqueeze(-1)
+        # One of the two may be unused: without diversity there is no tangent to carry up the layers.
+        d_q = chain[0].new_zeros(*chain[0].shape[:2], 1) if d_q is None else d_q.unsqueeze(-1)
+        inputs, tangent = hidden[0] * d_q, None
+        if d_gradient is not None:
+            tangent = torch.bmm(d_gradient, weights[0][:, ctx.obs_dim :])
+            inputs[..., ctx.obs_dim :] += d_gradient
         grads: list[Tensor | None] = [None, None]
-        tangent = torch.bmm(d_gradient, weights[0][:, ctx.obs_dim :])
-        inputs = hidden[0] * d_q
-        inputs[..., ctx.obs_dim :] += d_gradient
         for layer in range(depth):
-            grads += [
-                torch.bmm(inputs.transpose(1, 2), chain[layer]),
-                torch.bmm(d_q.transpose(1, 2), chain[layer]),
-            ]
-            _masked_(tangent, hidden[layer + 1])
-            ahead = torch.bmm(tangent, weights[layer + 1]) if layer + 1 < depth else None
-            inputs = tangent.addcmul_(hidden[layer + 1], d_q)
-            tangent = ahead
+            grads += [torch.bmm(side.transpose(1, 2), chain[layer]) for side in (inputs, d_q)]
+            if tangent is None:
+                inputs = hidden[layer + 1] * d_q
+            else:
+                inputs = torch.addcmul(_masked_(tangent, hidden[layer + 1]), hidden[layer + 1], d_q)
+                tangent = torch.bmm(tangent, weights[layer + 1]) if layer + 1 < depth else None
         return (*grads, inputs.sum(dim=1).unsqueeze(-1), d_q.sum(dim=1, keepdim=True))
 
 

@@ -104,6 +104,12 @@ class Critics(nn.Module):
         q, gradient = fused.value_and_action_gradient(x, self.obs_dim, self.net.flat_layers())
         return q.unflatten(0, lead).to(obs.dtype), gradient.unflatten(0, lead).to(obs.dtype)
 
+    def fused_value(self, obs: Tensor, action: Tensor) -> Tensor:
+        """`forward` for a regression: differentiable once, for the weights alone."""
+        if len(self.net.layers) == 1:
+            return self(obs, action)
+        return self.fused_value_and_action_gradient(obs, action)[0]
+
     def least_value(self, obs: Tensor, action: Tensor) -> Tensor:
         """min_i Q_i(s, a) [S, B] for an actor to climb: its gradient is for the action alone where that is cheaper.
 

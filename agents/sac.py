@@ -151,7 +151,7 @@ class SAC:
     def critic_loss(self, batch: Transitions, target: Tensor, streams: Streams) -> tuple[Tensor, Info]:
         """Hook: loss [S] of all critics together, and metrics. `streams` serves overrides that sample."""
         if not self.diverse:
-            q = self.critics(batch.obs, batch.action)
+            q = self.critics.fused_value(batch.obs, batch.action)
             loss, extra = losses.critic_regression(q, target), {}
         else:
             q, gradients = self.critics.fused_value_and_action_gradient(batch.obs, batch.action)
