@@ -1,5 +1,6 @@
 """The training loop of an ensemble: bootstraps, orders, optimiser steps, and a guard against divergence."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,11 +10,15 @@ from tqdm import tqdm
 from mbrl.core.errors import DivergenceError
 from mbrl.core.seeds import Streams
 from mbrl.dynamics.ensemble import Ensemble
+from mbrl.dynamics.fused import member_gradient
 from mbrl.dynamics.losses import bound_width, gaussian_nll
 from mbrl.dynamics.snapshots import Snapshots
 
 CHECK_EVERY = 200
 """Steps between looks at whether the loss is still finite: each look waits for the device."""
+
+AHEAD = 1 << 15
+"""Rows, over all networks, that are gathered and standardised at a time, ahead of the steps that use them."""
 
 
 def parameter_groups(ensemble: Ensemble) -> list[dict[str, Any]]:
@@ -57,7 +62,8 @@ class Epochs:
         lr: float,
         logvar_coef: float,
     ) -> None:
-        self.ensemble, self.inputs, self.targets = ensemble, inputs, targets
+        self.ensemble, self.networks = ensemble, ensemble.networks()
+        self.inputs, self.targets = inputs, targets
         self.batch_size, self.lr, self.logvar_coef = batch_size, lr, logvar_coef
         self.done = self.steps = 0
         self.optimiser = torch.optim.Adam(parameter_groups(ensemble), lr=lr, fused=True)
@@ -74,24 +80,35 @@ class Epochs:
         self.done += 1
         bar.set_description(f"dynamics epoch {self.done}")
         order = self.orders.permutation(self.bootstrap.shape[-1]).to(self.bootstrap.device)
-        batches = order.split(self.batch_size, dim=-1)
         total = torch.zeros_like(snapshots.mse)
-        for i, positions in enumerate(batches, start=1):
-            total += self._step(positions)
+        count = -(-order.shape[-1] // self.batch_size)
+        for i, (inputs, targets) in enumerate(self.batches(order), start=1):
+            total += self.step(inputs, targets)
             bar.update()
-            if i % CHECK_EVERY == 0 or i == len(batches):
+            if i % CHECK_EVERY == 0 or i == count:
                 self._check_finite(total, snapshots)
-        return total / len(batches)
+        return total / count
 
-    def _step(self, positions: Tensor) -> Tensor:
-        """One optimiser step on bootstrap positions [S_d, b]; returns the NLL [S_d, E]."""
-        rows = self.bootstrap.gather(2, positions.unsqueeze(1).expand(-1, self.ensemble.members, -1))
-        loss, nll = member_loss(self.ensemble, self.inputs[rows], self.targets[rows], self.logvar_coef)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
+    def batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Standardised inputs [L, b, I] and targets [L, b, D] along order [S_d, n] of bootstraps, L = S_d * E."""
+        seeds, members = self.bootstrap.shape[:2]
+        steps = max(1, AHEAD // (seeds * members * self.batch_size))
+        for positions in order.split(steps * self.batch_size, dim=-1):
+            rows = self.bootstrap.gather(2, positions.unsqueeze(1).expand(-1, members, -1))
+            x, y = (
+                t.index_select(0, rows.flatten()).view(*rows.shape, -1) for t in (self.inputs, self.targets)
+            )
+            parts = (t.flatten(0, 1).split(self.batch_size, dim=1) for t in (self.ensemble.normaliser(x), y))
+            yield from zip(*parts, strict=True)
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One optimiser step on a batch as `batches` gives it; returns the NLL [S_d, E]."""
+        nll, gradients = member_gradient(self.ensemble, inputs, targets, self.logvar_coef)
+        for name, p in self.networks.items():
+            p.grad = gradients[name].view_as(p).to(p.dtype)
         self.optimiser.step()
         self.steps += 1
-        return nll.detach()
+        return nll.view(self.bootstrap.shape[:2])
 
     def _check_finite(self, total: Tensor, snapshots: Snapshots) -> None:
         """DivergenceError if the loss of a member whose seed is still running is NaN or infinite."""

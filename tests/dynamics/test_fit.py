@@ -64,15 +64,11 @@ def test_steps_equal_a_naive_loop_over_members():
     model.normaliser.fit(inputs)
     train = torch.arange(300).unsqueeze(0)
     epochs = Epochs(model, inputs, targets, train, batch_size=32, lr=1e-2, logvar_coef=0.01)
-    order = epochs.orders.permutation(300)[:, :160].split(32, dim=-1)
-    naive = [
-        naive_member(
-            model, e, inputs, targets, [epochs.bootstrap[0, e, o[0]] for o in order], lr=1e-2, coef=0.01
-        )
-        for e in range(3)
-    ]
-    for positions in order:
-        epochs._step(positions)
+    order = epochs.orders.permutation(300)[:, :160]
+    picked = [epochs.bootstrap[0, e, order[0]].split(32) for e in range(3)]
+    naive = [naive_member(model, e, inputs, targets, picked[e], lr=1e-2, coef=0.01) for e in range(3)]
+    for batch in epochs.batches(order):
+        epochs.step(*batch)
     got = [*(x.weight for x in model.net.layers), *(x.bias for x in model.net.layers)]
     for i, stacked in enumerate([*got, model.logvar_min, model.logvar_max]):
         for e in range(3):
