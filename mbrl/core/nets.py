@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
+IN_PLACE: dict[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] = {
+    functional.relu: torch.relu_,
+    functional.silu: partial(functional.silu, inplace=True),
+    torch.tanh: torch.tanh_,
+}
+"""The same, overwriting their argument."""
+
+BLOCK_ROWS = {"cpu": 1024}
+"""Rows at a time without a gradient, by kind of device: on a CPU what a layer makes of them stays in the cache."""
+MOST_ROWS = 1 << 16
+"""The same for any other kind, where it bounds memory."""
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -120,12 +132,22 @@ class StackedMLP(nn.Module):
         (init_last or init)(self.layers[-1], streams)
 
     def forward(self, x: Tensor) -> Tensor:
-        """All layers; the result has x's type."""
+        """All layers; the result has x's type. Without a gradient, long inputs go through in blocks of rows."""
+        if torch.is_grad_enabled():
+            return self._layers(x, self.activation)
+        in_place = IN_PLACE.get(self.activation, self.activation)
+        count = -(-x.shape[-2] // BLOCK_ROWS.get(x.device.type, MOST_ROWS))
+        if count <= 1:
+            return self._layers(x, in_place)
+        # All about as long: products of a few rows may round otherwise than those of many.
+        return torch.cat([self._layers(part, in_place) for part in x.tensor_split(count, dim=-2)], dim=-2)
+
+    def _layers(self, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
         *hidden, last = self.layers
         dtype = x.dtype
         x = x.to(self.product_dtype or dtype)
         for layer in hidden:
-            x = self.activation(layer(x))
+            x = activation(layer(x))
         return last(x).to(dtype)
 
     def flat_layers(self) -> list[tuple[Tensor, Tensor]]:

@@ -6,8 +6,18 @@ import pytest
 import torch
 from torch import nn
 
+from mbrl.core import nets
 from mbrl.core.errors import ConfigError
-from mbrl.core.nets import StackedLinear, StackedMLP, hidden_bias, torch_default, truncated_normal, uniform
+from mbrl.core.nets import (
+    ACTIVATIONS,
+    IN_PLACE,
+    StackedLinear,
+    StackedMLP,
+    hidden_bias,
+    torch_default,
+    truncated_normal,
+    uniform,
+)
 from mbrl.core.seeds import Streams
 
 
@@ -67,6 +77,26 @@ def test_mlp_is_a_loop_over_layers_with_its_activation_between(name, function):
         for layer in mlp.layers[:-1]:
             h = function(plain(layer, (s,))(h))
         assert torch.allclose(mlp(x)[s], plain(mlp.layers[-1], (s,))(h), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_without_a_gradient_rows_go_through_in_blocks_and_come_out_the_same(name, monkeypatch):
+    assert IN_PLACE.keys() == set(ACTIVATIONS.values())
+    monkeypatch.setitem(nets.BLOCK_ROWS, "cpu", 16)
+    mlp = StackedMLP((2, 3), (4, 8, 8, 2), Streams([0, 1], "x"), activation=name)
+    seen = []
+    mlp.layers[0].register_forward_hook(lambda layer, args, out: seen.append(args[0].shape[-2]))
+    for rows, lengths in ((50, [13, 13, 12, 12]), (16, [16]), (3, [3])):
+        for lead in ((2, 3), (2, 1)):
+            x = torch.randn(*lead, rows, 4, generator=torch.Generator().manual_seed(rows))
+            before = x.clone()
+            want = mlp(x).detach()
+            seen.clear()
+            with torch.no_grad():
+                got = mlp(x)
+            assert seen == lengths
+            torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
+            assert torch.equal(x, before)
 
 
 def test_mlp_without_hidden_layers_is_affine():
