@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from mbrl.core.errors import ConfigError, MismatchError
-from mbrl.core.maths import soft_clamp
-from mbrl.core.nets import ACTIVATIONS, StackedMLP, truncated_normal
+from mbrl.core.maths import all_finite, soft_clamp
+from mbrl.core.nets import ACTIVATIONS, IN_PLACE, StackedMLP, truncated_normal
 from mbrl.core.seeds import Streams
 from mbrl.core.types import DynamicsStep, Prediction, Termination
 from mbrl.datasets.normaliser import Normaliser
+from mbrl.dynamics.routing import Evaluate, Pick, route
 from mbrl.dynamics.termination import never
 
 CHUNK = 16384
-"""Rows times members that go through the network at a time: bounds memory without a gradient."""
+"""Rows times members that all members see at a time: bounds memory without a gradient."""
 
 
 class Ensemble(nn.Module):
@@ -150,47 +151,36 @@ class Ensemble(nn.Module):
             mean, std = (pick_member(x, member) for x in prediction[:2])
         sample = mean + std * noise
         next_obs, reward = sample[..., :-1], sample[..., -1]
-        lost = ~sample.isfinite().all(-1)
+        lost = ~all_finite(sample)
         self.nonfinite += lost.sum()
         terminal = self.termination(obs, action, next_obs) | lost
         return DynamicsStep(None, next_obs, reward, terminal, prediction)
 
     def _sampled_members(self, obs: Tensor, action: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std [S, B, O + 1] of (next_obs, reward) from the named member [S, B] of each row.
-
-        Rows are sorted by network, so each network sees its own rows as one matrix.
-        """
+        """Mean and std [S, B, O + 1] of (next_obs, reward) from the named member [S, B] of each row."""
         inputs = self.normaliser(self._inputs(obs, action)[:, None]).flatten(0, 2)
-        stacks = torch.arange(obs.shape[0], device=obs.device) if len(self.seeds) > 1 else 0
-        network = (torch.as_tensor(stacks, device=obs.device).view(-1, 1) * self.members + member).flatten()
-        order = network.argsort(stable=True)
-        # The one wait for the device in a rollout step: how many rows each network has.
-        counts = network.bincount(minlength=len(self.seeds) * self.members).tolist()
-        parts = [
-            self._one(index, rows)
-            for index, block in enumerate(inputs[order].split(counts))
-            for rows in block.split(CHUNK)
-            if len(rows)
-        ]
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
-        mean, logvar = torch.cat(parts)[back].view(*obs.shape[:-1], -1).chunk(2, dim=-1)
+        networks = len(self.seeds) * self.members
+        if len(self.seeds) > 1:
+            member = torch.arange(0, networks, self.members, device=obs.device).unsqueeze(-1) + member
+        found = route(inputs, member.flatten(), networks, self._evaluation())
+        mean, logvar = found.view(*obs.shape[:-1], -1).chunk(2, dim=-1)
         mean = torch.cat([mean[..., :-1] + obs, mean[..., -1:]], dim=-1)
         return mean, torch.exp(0.5 * logvar)
 
-    def _one(self, index: int, x: Tensor) -> Tensor:
-        """Mean and clamped log-variance [n, 2 (O + 1)] of network `index` at standardised x [n, O + A]."""
-        exact, low = x.dtype, self.net.product_dtype or x.dtype
-        weights = [
-            (layer.weight.flatten(0, 1)[index].to(low), layer.bias.flatten(0, 1)[index].to(low))
-            for layer in self.net.layers
-        ]
-        x = x.to(low)
-        for weight, bias in weights[:-1]:
-            x = self.net.activation(torch.addmm(bias, x, weight))
-        mean, logvar = torch.addmm(weights[-1][1], x, weights[-1][0]).to(exact).chunk(2, dim=-1)
-        floor, ceiling = self.logvar_min.flatten(0, 1)[index], self.logvar_max.flatten(0, 1)[index]
-        return torch.cat([mean, soft_clamp(logvar, floor, ceiling)], dim=-1)
+    def _evaluation(self) -> Evaluate:
+        """Mean and clamped log-variance side by side, [T, B, 2 (O + 1)], of T networks at standardised x."""
+        *hidden, last = self.net.flat_layers()
+        floor, ceiling = self.logvar_min.flatten(0, 1), self.logvar_max.flatten(0, 1)
+        activation = IN_PLACE.get(self.net.activation, self.net.activation)
+
+        def evaluate(x: Tensor, pick: Pick) -> Tensor:
+            exact, x = x.dtype, x.to(last[0].dtype)
+            for weight, bias in hidden:
+                x = activation(torch.baddbmm(pick(bias), x, pick(weight)))
+            mean, logvar = torch.baddbmm(pick(last[1]), x, pick(last[0])).to(exact).chunk(2, dim=-1)
+            return torch.cat([mean, soft_clamp(logvar, pick(floor), pick(ceiling))], dim=-1)
+
+        return evaluate
 
     def _inputs(self, obs: Tensor, action: Tensor) -> Tensor:
         """obs and action as [S_d, B', O + A]: a model shared by all seeds takes them as one batch."""

@@ -17,6 +17,14 @@ def polyak_(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> N
     torch._foreach_lerp_(list(target), list(online), tau)
 
 
+def all_finite(x: Tensor) -> Tensor:
+    """Which rows of x [..., D] hold neither NaN nor an infinity, [...] bool: 0 * x sums to 0 for no others.
+
+    x.isfinite().all(-1) in two passes in place of five.
+    """
+    return (0 * x).sum(-1) == 0
+
+
 def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """log N(x; mean, exp(log_std)^2) elementwise."""
     return -0.5 * ((x - mean) * torch.exp(-log_std)).square() - log_std - HALF_LOG_2PI

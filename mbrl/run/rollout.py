@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mbrl.core.errors import MismatchError
+from mbrl.core.maths import all_finite
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Dynamics, Penalty, Policy, Prediction, Tracing, Transitions, concatenate
 
@@ -50,7 +51,7 @@ def rollout(
             carry, obs, action, streams, members=members
         )
         reward, terminal = penalty(reward, terminal, prediction)
-        finite = next_obs.isfinite().all(-1) & reward.isfinite() & action.isfinite().all(-1)
+        finite = all_finite(next_obs) & reward.isfinite() & all_finite(action)
         alive = alive & finite
         next_obs = torch.where(finite.unsqueeze(-1), next_obs, starts.obs)
         rows.append(_rows(obs, action, torch.where(finite, reward, 0.0), next_obs, terminal, step, state))

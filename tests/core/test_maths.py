@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
 from mbrl.core.maths import (
+    all_finite,
     gaussian_log_prob,
     polyak_,
     soft_clamp,
@@ -126,3 +127,12 @@ def test_soft_clamp_holds_its_bounds_keeps_the_middle_and_always_has_a_gradient(
     (gradient,) = torch.autograd.grad(y[1:5].sum(), x)
     assert (gradient[1:5] > 0).all()
     assert gradient[1].item() == pytest.approx(1 / (1 + math.exp(5)), rel=1e-3)
+
+
+def test_rows_with_anything_not_finite_are_told_from_the_largest_numbers_there_are():
+    big = torch.finfo(torch.float32).max
+    rows = [[0.0, -0.0], [big, big], [-big, big], [torch.inf, 1.0], [torch.inf, -torch.inf], [1.0, torch.nan]]
+    assert all_finite(torch.tensor(rows)).tolist() == [True, True, True, False, False, False]
+    x = torch.randn(4, 30, 5, generator=torch.Generator().manual_seed(0))
+    x.view(-1)[torch.randperm(600, generator=torch.Generator().manual_seed(1))[:40]] = torch.nan
+    assert torch.equal(all_finite(x), x.isfinite().all(-1))

@@ -2,9 +2,11 @@ import pytest
 import torch
 
 import mbrl.dynamics.ensemble as module
+import mbrl.dynamics.routing as routing
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.dynamics.ensemble import Ensemble
+from mbrl.dynamics.routing import counted, tiled
 
 O, A = 3, 2  # noqa: E741 (the project's letter for the axis)
 
@@ -44,9 +46,12 @@ def make_constant(model, means, std):
 
 
 @pytest.mark.parametrize(("model_seeds", "rollout_seeds"), [((0,), 1), ((0,), 3), ((5, 6, 7), 3)])
+@pytest.mark.parametrize("way", [counted, tiled])
 @pytest.mark.parametrize("chunk", [5, 16384])
-def test_own_elite_only_equals_all_members_gathered(model_seeds, rollout_seeds, chunk, monkeypatch):
+def test_own_elite_only_equals_all_members_gathered(model_seeds, rollout_seeds, chunk, way, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(routing, "BLOCK_ROWS", chunk)
+    monkeypatch.setattr(module, "route", way)
     model = small(seeds=model_seeds)
     obs, action = inputs(rollout_seeds)
     seeds = range(rollout_seeds)
