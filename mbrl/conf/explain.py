@@ -67,6 +67,8 @@ def strict_booleans(raw: DictConfig, overrides: list[Override]) -> None:
 def explain_missing(raw: DictConfig) -> None:
     """Raise ConfigError for values that have no default and were not given."""
     for key in _keys(raw):
+        if key.startswith(OPEN):  # the user's own names, which may hold dots
+            continue
         parent, name = _parent(raw, key)
         if OmegaConf.is_missing(parent, name):
             kind = OmegaConf.get_type(parent)
@@ -131,7 +133,7 @@ def _leaves(raw: DictConfig, overrides: list[Override]) -> Iterator[tuple[str, A
         node = OmegaConf.select(raw, key, throw_on_resolution_failure=False) if _exists(raw, key) else None
         if isinstance(value, dict) and is_dataclass(OmegaConf.get_type(node)):
             pairs = [(f"{key}.{name}", inner) for name, inner in value.items()] + pairs
-        elif not key.startswith(("hydra.", *OPEN)):
+        elif not key.startswith(("hydra.", *OPEN)) or (key in OPEN and not isinstance(value, dict)):
             yield key, value
 
 

@@ -297,7 +297,9 @@ class TrainConf:
     bias_horizon: int = option(300, "steps of those returns, which leave out gamma^horizon at most (ours)")
     log_every: int = option(1000, "updates between lines in metrics.jsonl")
     checkpoint_every: int = option(10_000, "updates between checkpoints")
-    q_limit: float | None = option(1e7, "a seed has diverged when its mean |Q| passes this (ours); null: never")
+    q_limit: float | None = option(
+        1e7, "a seed has diverged when its mean |Q| passes this (ours); null: never"
+    )
     accelerate: str = option(
         "auto", "how updates run: eager, compile or graph; auto: graph on CUDA, else eager"
     )
@@ -319,6 +321,7 @@ class Config:
     agent: AgentConf = option(AgentConf(), "what learns")
     train: TrainConf = option(TrainConf(), "the loop")
     seeds: list[int] = option([0], "trained side by side in one stack, each as if alone")
+    stack: dict[str, Any] = option({}, "grid points in one process, e.g. {agent.eta: [0,1,10]}")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     out: str = option("runs/${slug:${dataset.source}}-${agent.label}", "run folder")
     resume: bool = option(False, "continue the run in `out` from its checkpoint")

@@ -13,7 +13,7 @@ CONFIG_PATH = "pkg://mbrl.conf"
 CONFIG_NAME = "config"
 INTERNAL = ("schema", "adjust", "study", "hydra")
 """Groups that are not choices for a run: the schemas, the parts of the presets, and the studies."""
-OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs")
+OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs", "stack")
 """Fields that take any names below them."""
 
 KINDS: dict[str, dict[str, type]] = {

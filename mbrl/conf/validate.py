@@ -17,6 +17,7 @@ from mbrl.conf.schema import (
     RolloutConf,
     SacConf,
 )
+from mbrl.conf.stack import points
 from mbrl.core.errors import ConfigError, unknown_name
 
 ACTIVATIONS = ("relu", "silu", "tanh")
@@ -159,6 +160,7 @@ def validate(config: Config) -> None:
             *_agent(config),
             *_mixing(config),
             *_adversary(config),
+            *_stack(config),
         ]
     if problems:
         raise ConfigError("; ".join(problems))
@@ -263,6 +265,22 @@ def _adversary(config: Config) -> Iterator[str]:
         yield (
             f"source.model_every={source.model_every} must be a multiple of source.refresh_every="
             f"{source.refresh_every}: the model changes where rollouts are drawn anew"
+        )
+
+
+def _stack(config: Config) -> Iterator[str]:
+    """What is wrong with each point by itself, and with them side by side. Raises ConfigError as `points` does."""
+    found = points(config)
+    for point in found:
+        try:
+            validate(point.config)
+        except ConfigError as error:
+            yield f"{error} (at the point {point.name} of stack)"
+    part, conf = _learned(config)
+    if len(found) > 1 and isinstance(conf, EnsembleConf) and conf.per_seed:
+        yield (
+            f"{part}.per_seed=true fits a model a seed, and the points of a stack share theirs: leave it false, or "
+            "run the points one by one (-m)"
         )
 
 

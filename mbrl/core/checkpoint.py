@@ -95,7 +95,7 @@ def exists(folder: Path | str) -> bool:
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged or incomplete checkpoint ({error})") from error
 
 

@@ -1,6 +1,5 @@
 """Finished runs on one dataset side by side: a table in Markdown and their learning curves in one picture."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from mbrl.core.errors import DataError, MismatchError
 from mbrl.core.log import Row, read_metrics
 from mbrl.diagnose.plots import BEHAVIOUR, series, sound_seeds
+from mbrl.run.result import read_result
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,20 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path | str]) -> list[Run]:
-    """Read run folders. Raises DataError for one without a result, MismatchError where datasets differ."""
-    runs = []
-    for folder in map(Path, folders):
+    """Read run folders; the folder of a stack stands for those of its points.
+
+    Raises DataError for one without a result, MismatchError where datasets differ.
+    """
+    runs, places = [], [Path(folder) for folder in folders]
+    while places:
+        folder = places.pop(0)
         if not (folder / "result.json").is_file():
             raise DataError(f"{folder}: no result.json; name folders of runs that have ended")
-        result = json.loads((folder / "result.json").read_text())
-        runs.append(Run(folder.name, result, read_metrics(folder / "metrics.jsonl")))
+        result = read_result(folder)
+        if "points" in result:
+            places = [folder / name for name in result["points"]] + places
+        else:
+            runs.append(Run(folder.name, result, read_metrics(folder / "metrics.jsonl")))
     if not runs:
         raise DataError("no run folders given")
     first = runs[0]

@@ -57,8 +57,9 @@ class Learning:
         self.frozen.put_back(AGENT)
         self.update += 1
         if self.summed:
-            # By name: sums that come from a checkpoint are in the file's order, not the agent's.
-            torch._foreach_add_([self.sums[name] for name in metrics], list(metrics.values()))
+            # By name: sums from a checkpoint are in the file's order, and may have figures of neighbours'.
+            self.sums = {name: self.sums[name] for name in metrics}
+            torch._foreach_add_(list(self.sums.values()), list(metrics.values()))
         else:
             self.sums = {k: v.clone() for k, v in metrics.items()}
         self.summed += 1

@@ -57,19 +57,49 @@ def write_result(
         "seeds": list(seeds),
         "return": summarise(rows, seeds, "eval/return", lost),
         "normalized": summarise(rows, seeds, "eval/normalized", lost),
-        "seconds": round(seconds, 3),
-        "updates_per_second": round(updates / seconds, 3) if seconds else None,
-        "versions": current_versions(),
-        "dataset": dict(dataset),
+        **_circumstances(updates, seconds, dataset),
     }
     if lost:
         result["diverged"] = {str(seed): dict(end) for seed, end in lost.items()}
     if status == "diverged":
         result["diagnosis"] = "; ".join(dict.fromkeys(end["diagnosis"] for end in lost.values()))
+    return _write(folder, result)
+
+
+def write_summary(
+    folder: Path,
+    *,
+    status: str,
+    points: Mapping[str, str],
+    updates: int,
+    seconds: float,
+    dataset: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the result.json of a stack of grid points, and return it: {name: status} of its points, whose own
+    results are in the folders of these names. updates_per_second counts the whole stack as one."""
+    named = {"status": status, "updates": updates, "points": dict(points)}
+    return _write(folder, named | _circumstances(updates, seconds, dataset))
+
+
+def _circumstances(updates: int, seconds: float, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 3),
+        "updates_per_second": round(updates / seconds, 3) if seconds else None,
+        "versions": current_versions(),
+        "dataset": dict(dataset),
+    }
+
+
+def _write(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     fresh = folder / "result.json.fresh"
     fresh.write_text(json.dumps(result, indent=1))
     os.replace(fresh, folder / "result.json")
     return result
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What a run that has ended came to."""
+    return json.loads((folder / "result.json").read_text())
 
 
 def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:

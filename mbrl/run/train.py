@@ -1,16 +1,16 @@
 """The loop: refresh the synthetic rows, sample a batch, update, now and then look, log and save."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mbrl.core.checkpoint import exists, load_tree, save_tree
+from mbrl.core.checkpoint import exists, load_tree
 from mbrl.core.errors import ConfigError, DivergenceError, MismatchError
-from mbrl.core.log import MetricsLog, Row, rows_of
+from mbrl.core.log import Row, rows_of
 from mbrl.core.progress import progress
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent
@@ -19,7 +19,7 @@ from mbrl.run.experience import MixedData, RealData
 from mbrl.run.interrupt import StopRequest
 from mbrl.run.learning import Learning, Metrics
 from mbrl.run.probe import HasValues, reach_probe
-from mbrl.run.result import write_result
+from mbrl.run.records import Point, Records
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Schedule:
 
 
 class Trainer:
-    """S stacked runs in one folder. Looking, logging and saving never change what is learned."""
+    """S stacked runs: the seeds of one run, or of several grid points that have a run folder each.
+
+    Looking, logging and saving never change what is learned.
+    """
 
     def __init__(
         self,
@@ -55,16 +58,19 @@ class Trainer:
         device: torch.device | str = "cpu",
         resume: bool = False,
         accelerate: str = "eager",
+        points: Sequence[Point] = (),
     ) -> None:
         """dataset: identity for result.json and the checkpoint, {"id", "sha256", "transitions"}.
 
         evaluate: (agent, update) -> metrics [S]; called again if it raises a DivergenceError that names members,
         once these are frozen. resume: continue from <folder>/checkpoint if there is one; raises MismatchError if
         that belongs to other seeds, another dataset or another agent. accelerate: a name in
-        mbrl.core.accelerate.MODES, or auto.
+        mbrl.core.accelerate.MODES, or auto. points: whose runs the stack is, `seeds` being theirs one after the
+        other; none for one run in `folder` itself.
         """
         self.folder, self.schedule, self.evaluate = Path(folder), schedule, evaluate
         self.seeds, self.dataset, self.device = tuple(seeds), dict(dataset), device
+        self.records = Records(self.folder, points or [Point(self.folder, self.seeds)])
         self.learning = Learning(agent, experience, self.seeds, device, accelerate)
         self.seconds = 0.0
         self.saved: int | None = None
@@ -77,17 +83,15 @@ class Trainer:
         return self.learning.update
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, a stop request or the divergence of all; returns what result.json then holds.
+        """Train to the end, a stop request or the divergence of all; returns what <folder>/result.json then holds.
 
-        A seed that diverges is put back to <folder>/checkpoint, the last good state, and stays as it was there,
-        while the others go on; <folder>/checkpoint-diverged is the state in which it was found. If no seed is left,
-        raises DivergenceError after writing the result. Raises ConfigError, before any work, if the folder cannot
+        A member that diverges is put back to <folder>/checkpoint, the last good state, and stays as it was there,
+        while the others go on; <folder>/checkpoint-diverged is the state in which it was found. If none is left,
+        raises DivergenceError after writing the results. Raises ConfigError, before any work, if a folder cannot
         be written.
         """
         total, self.began = self.schedule.updates, time.perf_counter() - self.seconds
-        self.log = MetricsLog(self.folder, self.seeds, keep=self.saved)
-        # What an earlier part of the run came to is no longer true while this one is under way.
-        (self.folder / "result.json").unlink(missing_ok=True)
+        self.records.open(keep=self.saved)
         bar = progress(total, "train", initial=self.update, enabled=self.schedule.progress, unit="update")
         failure = None
         try:
@@ -99,18 +103,12 @@ class Trainer:
             self._end_all(error)
         finally:
             bar.close()
-            self.log.close()
-        result = write_result(
-            self.folder,
-            status=status,
-            updates=self.update,
-            seeds=self.seeds,
-            seconds=time.perf_counter() - self.began,
-            dataset=self.dataset,
-            diverged={self.seeds[place]: end for place, end in sorted(self.learning.frozen.ends.items())},
-        )
+            self.records.close()
+        ends, seconds = self.learning.frozen.ends, time.perf_counter() - self.began
+        figures = {"updates": self.update, "seconds": seconds, "dataset": self.dataset}
+        result = self.records.conclude(status, ends, **figures)
         if failure:
-            raise DivergenceError(result["diagnosis"], members=failure.members) from failure
+            raise DivergenceError(self.records.diagnosis(ends), members=failure.members) from failure
         return result
 
     def _loop(self, bar: Any, stop: StopRequest) -> None:
@@ -155,7 +153,7 @@ class Trainer:
     def _write(self, metrics: Metrics) -> list[Row]:
         """Log the rows of all members but the frozen; returns the rows of all."""
         rows = rows_of(self.update, metrics, self.seeds)
-        self.log.append([row for place, row in enumerate(rows) if place not in self.learning.frozen.ends])
+        self.records.append(rows, without=self.learning.frozen.ends)
         return rows
 
     def _evaluation(self) -> Metrics:
@@ -178,9 +176,10 @@ class Trainer:
             return
         if len(ends) + len(fresh) == len(self.seeds):
             raise DivergenceError("; ".join(fresh.values()), members=fresh)
-        self._save("checkpoint-diverged")
+        self._save("checkpoint-diverged", of=fresh)
         self.learning.freeze(fresh, load_tree(self.folder / "checkpoint")[0])
-        for text in fresh.values():
+        for place, text in fresh.items():
+            text = self.records.named(place, text)
             print(f"  diverged     {text}; it stays as the last checkpoint has it, the others go on")
 
     def _end_all(self, error: DivergenceError) -> None:
@@ -201,10 +200,11 @@ class Trainer:
         self._save("checkpoint")
         self.saved = self.update
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, of: Collection[int] | None = None) -> None:
+        """Save the whole, and the shares of all points, or of those with a member in `of`."""
         tree, meta = self.learning.state()
         meta |= {"seconds": time.perf_counter() - self.began, "seeds": self.seeds, "dataset": self.dataset}
-        save_tree(self.folder / name, tree, meta)
+        self.records.save(name, tree, meta, of)
 
     def _load(self) -> None:
         where = self.folder / "checkpoint"

@@ -19,6 +19,7 @@ CHOOSE = "cells."
 REFUSED = {
     "resume": "a study resumes by itself whatever its out= already holds",
     "overwrite": "a study never replaces finished cells; start over in another out=",
+    "stack": "a study has axes of its own; choose their values with cells.<axis>=[...]",
 }
 
 
@@ -55,8 +56,8 @@ def read_request(args: Sequence[str]) -> Request:
             )
         if key in OWN:
             own[key] = text(override.value())
-        elif key in REFUSED:
-            raise ConfigError(f"{override.input_line}: {REFUSED[key]}")
+        elif key.split(".")[0] in REFUSED:
+            raise ConfigError(f"{override.input_line}: {REFUSED[key.split('.')[0]]}")
         elif key.startswith(CHOOSE):
             only[key.removeprefix(CHOOSE)] = tuple(texts(override.value()))
         else:

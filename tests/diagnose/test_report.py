@@ -126,3 +126,13 @@ def test_a_run_of_which_no_seed_is_left_shows_what_there_was(tmp_path, monkeypat
     figure = shown(monkeypatch, report, lambda: draw_comparison(read_runs([folder]), tmp_path / "c.png"))
     assert lines_of(figure.axes[0])["a (all diverged)"] == pytest.approx([904 / 3, 236.0])
     assert draw_run(folder).stat().st_size > 10_000
+
+
+def test_the_folder_of_a_stack_stands_for_its_points_in_their_order(tmp_path):
+    (tmp_path / "stack").mkdir()
+    for name in ("eta=10", "eta=0"):
+        write_run(tmp_path / "stack" / name)
+    summary = {"status": "finished", "points": {"eta=0": "finished", "eta=10": "finished"}}
+    (tmp_path / "stack/result.json").write_text(json.dumps(summary))
+    runs = read_runs([tmp_path / "stack", write_run(tmp_path / "b")])
+    assert [run.name for run in runs] == ["eta=0", "eta=10", "b"]

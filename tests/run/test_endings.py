@@ -130,6 +130,6 @@ def test_any_other_error_is_passed_on_and_leaves_the_last_checkpoint(tmp_path):
     trainer = small_run(tmp_path, 30, evaluate=broken)
     with pytest.raises(RuntimeError, match="the simulator is gone"):
         trainer.run()
-    assert trainer.log.file.closed
+    assert all(log.file.closed for log in trainer.records.logs)
     assert not (tmp_path / "result.json").exists()
     assert small_run(tmp_path, 8, resume=True).update == 6

@@ -56,6 +56,8 @@ def test_the_command_asks_for_the_same_again(tmp_path):
         (["study=collapse", "scael=cpu"], "unknown option 'scael'; did you mean 'scale'"),
         (["study=collapse", "cell.method=base"], "unknown option 'cell.method'.*cells.<axis>"),
         (["study=collapse", "resume=true"], "resume=true: a study resumes by itself"),
+        (["study=collapse", "stack={agent.eta: [0,1]}"], "a study has axes of its own; .*cells.<axis>="),
+        (["study=collapse", "stack.agent.eta=[0,1]"], "a study has axes of its own"),
         (["study=collapse", "overwrite=true"], "overwrite=true: a study never replaces"),
         (["study=collapse", "seeds=0,1"], r"seeds=0,1: write a list as seeds=\[a,b\]"),
         (["study=collapse", "cells.method=[]"], "an empty list leaves no cell"),

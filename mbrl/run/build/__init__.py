@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mbrl.conf import load_config, save_config
+from mbrl.conf import load_config
 from mbrl.conf.resume import check_resume
 from mbrl.conf.schema import Config
+from mbrl.conf.stack import whole
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
@@ -24,27 +25,30 @@ from mbrl.run.build.parts import (
     schedule_from_config,
     source_from_config,
 )
+from mbrl.run.build.points import points_from_config, run_config, save_configs
 from mbrl.run.build.pretrain import pretrain_from_config
 from mbrl.run.build.speed import mode_from_config, precision_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
 from mbrl.run.folder import prepare
 from mbrl.run.frozen import frozen_seeds
-from mbrl.run.result import table
+from mbrl.run.result import read_result, table
 from mbrl.run.train import Trainer
 
 __all__ = ["dataset_from_config", "dynamics_from_config", "evaluate_run", "train_from_config"]
 
 
 def train_from_config(config: Config) -> Path:
-    """The main job: data, model, agent, loop, result, picture. Returns the run folder."""
+    """The main job: data, model, agent, loop, result, picture. Returns the run folder, with a stack that of all."""
     device = pick_device(config.device)
     mode = mode_from_config(config, device)
     folder = prepare(config.out, resume=config.resume, overwrite=config.overwrite)
     if config.resume and (folder / "config.yaml").is_file():
         check_resume(config, load_config(folder / "config.yaml"))
+    points = points_from_config(config)
     dataset = dataset_from_config(config)
-    save_config(folder / "config.yaml", config)
+    save_configs(config)
+    config = whole(config)
     looks = evaluation_from_config(config, dataset, device)  # before the fit: it may find what is missing
     source = dynamics = None
     if config.source.name != "none":
@@ -61,7 +65,7 @@ def train_from_config(config: Config) -> Path:
         edge=edge_from_config(config, dataset, device),
     )
     precision_from_config(config, device, agent, dynamics)
-    pretrain_from_config(config, agent, dataset, folder)
+    pretrain_from_config(config, agent, dataset, folder, points)
     trainer = Trainer(
         folder,
         agent,
@@ -73,10 +77,13 @@ def train_from_config(config: Config) -> Path:
         device=device,
         resume=config.resume,
         accelerate=mode,
+        points=points,
     )
-    result = trainer.run()
-    print(table(result, dataset.stats.return_mean))
-    print(f"{result['status']}: {folder}/result.json, picture {draw_run(folder)}")
+    trainer.run()
+    for run in [point.folder for point in points] or [folder]:
+        result = read_result(run)
+        print(table(result, dataset.stats.return_mean))
+        print(f"{result['status']}: {run}/result.json, picture {draw_run(run)}")
     return folder
 
 
@@ -89,7 +96,7 @@ def evaluate_run(
     evaluation during training. A seed that diverged is evaluated as its last sound checkpoint had it, and named.
     """
     folder = Path(folder)
-    config, (tree, meta) = load_config(folder / "config.yaml"), load_tree(folder / "checkpoint")
+    config, (tree, meta) = run_config(folder), load_tree(folder / "checkpoint")
     here, dataset = pick_device(device), meta["dataset"]
     if dataset["env"] is None:
         raise ConfigError(f"{folder}: its dataset names no environment to evaluate in; set dataset.env=<id>")

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mbrl.conf import load_config
 from mbrl.conf.schema import Config
 from mbrl.core.checkpoint import META, Tree, exists, load_tree
 from mbrl.core.device import pick_device
@@ -23,6 +22,7 @@ from mbrl.run.adversarial import AdversarialRollouts
 from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config, fit_is_due, learned_conf, true_dynamics
 from mbrl.run.build.parts import agent_from_config, dataset_from_config, source_from_config
+from mbrl.run.build.points import run_config
 from mbrl.run.envs import current_versions
 from mbrl.run.frozen import frozen_seeds
 
@@ -52,7 +52,7 @@ def audit_run(
         )
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder}: no run here (no config.yaml); name the folder that training wrote")
-    config, (tree, meta) = load_config(folder / "config.yaml"), _checkpoint(folder, checkpoint)
+    config, (tree, meta) = run_config(folder), _checkpoint(folder, checkpoint)
     rows = _rows(folder / checkpoint, meta["seeds"], seeds)
     dataset, here = _dataset(config, meta, folder / checkpoint), pick_device(device)
     if config.source.name != "none" and not fit and fit_is_due(config, dataset):

@@ -80,7 +80,11 @@ def agent_from_config(
         return import_target(conf._target_)(obs_dim, action_dim, **common, **conf.kwargs)
     if conf.name not in AGENTS:
         raise ConfigError(unknown_name("agent.name", conf.name, AGENTS))
-    return AGENTS[conf.name](obs_dim, action_dim, **common, **keywords(conf, without=PRETRAIN))
+    options = keywords(conf, without=PRETRAIN)
+    entropies = options.get("target_entropy")
+    if isinstance(entropies, tuple):  # of a stack's members, some of which may leave it to SAC
+        options["target_entropy"] = tuple(-float(action_dim) if e is None else e for e in entropies)
+    return AGENTS[conf.name](obs_dim, action_dim, **common, **options)
 
 
 def source_from_config(

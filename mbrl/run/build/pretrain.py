@@ -1,5 +1,7 @@
 """What comes before a run's first update: behaviour cloning of the actor, where it is asked for."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from torch import Tensor
@@ -10,26 +12,35 @@ from mbrl.conf.schema import Config
 from mbrl.core.checkpoint import exists
 from mbrl.core.types import Agent
 from mbrl.datasets import OfflineDataset
+from mbrl.run.records import Point
 
 PRETRAIN = ("pretrain_epochs", "pretrain_lr")
 """Options of an agent that its constructor does not need."""
 
 
-def pretrain_from_config(config: Config, agent: Agent, dataset: OfflineDataset, folder: Path) -> None:
+def pretrain_from_config(
+    config: Config, agent: Agent, dataset: OfflineDataset, folder: Path, points: Sequence[Point] = ()
+) -> None:
     """Clone the data's behaviour into the actor, unless a checkpoint to continue from has what became of it.
 
-    The loss of every epoch goes to <run>/tensorboard/pretrain. A run stopped in the midst of it begins it anew.
-    Raises what `clone_behaviour` raises.
+    The loss of every epoch goes to <run>/tensorboard/pretrain, of a stack to each of its points'. A run stopped in
+    the midst of it begins it anew. Raises what `clone_behaviour` raises.
     """
     epochs = getattr(config.agent, "pretrain_epochs", 0)
     if epochs == 0 or (config.resume and exists(folder / "checkpoint")):
         return
 
-    def log(epoch: int, loss: Tensor) -> None:
-        for seed, value in zip(config.seeds, loss.tolist(), strict=True):
-            writer.add_scalar(f"pretrain/loss/seed_{seed}", value, epoch)
+    points = points or [Point(folder, tuple(config.seeds))]
 
-    with SummaryWriter(folder / "tensorboard" / "pretrain") as writer:
+    def log(epoch: int, loss: Tensor) -> None:
+        values = loss.tolist()
+        for point, writer in zip(points, writers, strict=True):
+            for seed, place in zip(point.seeds, point.places, strict=True):
+                writer.add_scalar(f"pretrain/loss/seed_{seed}", values[place], epoch)
+
+    with ExitStack() as stack:
+        boards = [point.folder / "tensorboard" / "pretrain" for point in points]
+        writers = [stack.enter_context(SummaryWriter(board)) for board in boards]
         loss = clone_behaviour(
             agent.actor,
             dataset.transitions.to(agent.device),
