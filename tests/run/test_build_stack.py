@@ -196,6 +196,22 @@ def test_a_point_can_be_made_longer_by_itself(tmp_path):
         assert_same_run(tmp_path / "run" / name, single.out)
 
 
+def test_a_point_by_itself_goes_on_without_the_figures_of_its_neighbours(tmp_path, at_update):
+    config = small(tmp_path, ETA, "train.log_every=4", "train.eval_every=4")
+    single = singles(config)["eta=0"]
+    at_update[5] = interrupt  # in the midst of what the next look is a mean over
+    for one in (config, single):
+        train_from_config(one)
+    at_update.clear()
+    train_from_config(replace(load_config(tmp_path / "run/eta=0/config.yaml"), resume=True))
+    train_from_config(replace(single, resume=True))
+    mine, alone = (read_metrics(Path(f) / "metrics.jsonl") for f in (tmp_path / "run/eta=0", single.out))
+    later = [row for row in mine if row["update"] > 5]
+    assert later == [row for row in alone if row["update"] > 5]
+    assert later
+    assert any("critic/diversity" in row for row in mine)
+
+
 def test_a_point_that_diverges_leaves_what_its_run_would_and_the_others_go_on(tmp_path, at_update, capsys):
     config = small(tmp_path, ETA, "train.log_every=100", "train.eval_every=100", "train.checkpoint_every=2")
     at_update[3] = spoil(2, 3)  # both seeds of eta=1
