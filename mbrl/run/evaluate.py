@@ -1,8 +1,10 @@
 """Returns of policies in the real environment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,9 @@ from mbrl.run.envs import make_env
 
 DEFAULT_CAP = 1000
 """Step cap for environments without a time limit of their own."""
+FEW_ROWS = 64
+"""Rows up to which a policy acts on one thread: sharing so little out costs more than it brings, and where other
+processes run, each share would wait for its turn."""
 
 
 class Evaluation(NamedTuple):
@@ -31,6 +36,34 @@ class Episodic(Protocol):
         """Called once before the first step of every (batch of) episodes."""
 
 
+class Stepper(Protocol):
+    """Environments that were reset, stepped together."""
+
+    def step(self, rows: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One step of environments `rows` [n] by action [n, A] in [-1, 1]: obs [n, O], reward [n], ended [n] bool.
+
+        A time limit need not end them: the evaluation stops there.
+        """
+
+
+Together = Callable[[Sequence[gymnasium.Env]], Stepper | None]
+"""Environments of one kind, with actions on their own scale, as one; None where that cannot be had."""
+
+
+class OneByOne:
+    """Each environment's own step, one after the other."""
+
+    def __init__(self, envs: Sequence[gymnasium.Env]) -> None:
+        """envs: they take actions in [-1, 1]."""
+        self.envs = envs
+
+    def step(self, rows: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As Stepper has it; time limits of wrappers count."""
+        steps = [self.envs[i].step(a) for i, a in zip(rows, action, strict=True)]
+        obs, reward, terminated, truncated, _ = (list(parts) for parts in zip(*steps, strict=True))
+        return np.stack(obs), np.array(reward, dtype=np.float64), np.array(terminated) | np.array(truncated)
+
+
 class Evaluator:
     """S x episodes environments, made once and used for every evaluation of a run.
 
@@ -39,9 +72,16 @@ class Evaluator:
     """
 
     def __init__(
-        self, env: EnvSpec, *, seeds: Sequence[int], episodes: int = 10, max_steps: int | None = None
+        self,
+        env: EnvSpec,
+        *,
+        seeds: Sequence[int],
+        episodes: int = 10,
+        max_steps: int | None = None,
+        together: Together | None = None,
     ) -> None:
-        """max_steps: cap on an episode's length besides the environment's own.
+        """max_steps: cap on an episode's length besides the environment's own. together: steps the environments as
+        one, if it can, with the numbers of their own steps; else, and by default, one after the other.
 
         Raises ConfigError for an environment that cannot be used (see `make_env`) or no episodes.
         """
@@ -51,7 +91,10 @@ class Evaluator:
             raise ConfigError(f"max_steps is at least 1, got {max_steps}")
         self.seeds, self.episodes = tuple(seeds), episodes
         self.envs = [make_env(env) for _ in range(len(self.seeds) * episodes)]
-        self.cap = max_steps or self.envs[0].spec.max_episode_steps or DEFAULT_CAP
+        limits = [n for n in (max_steps, self.envs[0].spec.max_episode_steps) if n]
+        self.cap = min(limits, default=DEFAULT_CAP)
+        stepper = None if together is None else together([e.env for e in self.envs])
+        self.stepper: Stepper = stepper or OneByOne(self.envs)
 
     def __call__(self, policy: Policy, *, index: int = 0) -> Evaluation:
         """One episode in every environment, with the deterministic policy.
@@ -66,18 +109,15 @@ class Evaluator:
         alive = np.arange(len(self.envs))
         if isinstance(policy, Episodic):
             policy.reset()
-        for step in range(self.cap):
-            action = self._act(policy, obs, alive, step)
-            running = []
-            for i in alive:
-                obs[i], reward, terminated, truncated, _ = self.envs[i].step(action[i])
-                returns[i] += reward
-                lengths[i] += 1
-                if not (terminated or truncated):
-                    running.append(i)
-            alive = np.array(running, dtype=np.int64)
-            if not alive.size:
-                break
+        with _threads_for(len(self.envs)):
+            for step in range(self.cap):
+                action = self._act(policy, obs, alive, step)
+                obs[alive], reward, ended = self.stepper.step(alive, action[alive])
+                returns[alive] += reward
+                lengths[alive] += 1
+                alive = alive[~ended]
+                if not alive.size:
+                    break
         shape = (len(self.seeds), self.episodes)
         return Evaluation(torch.from_numpy(returns).view(shape), torch.from_numpy(lengths).view(shape))
 
@@ -119,10 +159,22 @@ def evaluate(
     episodes: int = 10,
     max_steps: int | None = None,
     index: int = 0,
+    together: Together | None = None,
 ) -> Evaluation:
     """One evaluation with environments of its own; arguments and errors as in `Evaluator`."""
-    evaluator = Evaluator(env, seeds=seeds, episodes=episodes, max_steps=max_steps)
+    evaluator = Evaluator(env, seeds=seeds, episodes=episodes, max_steps=max_steps, together=together)
     try:
         return evaluator(policy, index=index)
     finally:
         evaluator.close()
+
+
+@contextmanager
+def _threads_for(rows: int) -> Iterator[None]:
+    """One thread of torch for a few rows, else as many as there were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if rows <= FEW_ROWS else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

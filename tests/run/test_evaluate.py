@@ -6,10 +6,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+import mbrl.run.evaluate as module
 from mbrl.core.errors import ConfigError, DivergenceError
 from mbrl.core.seeds import child_seed
 from mbrl.core.types import EnvSpec
-from mbrl.run.evaluate import Evaluator, evaluate
+from mbrl.dynamics.mujoco_envs import side_by_side
+from mbrl.run.evaluate import Evaluator, OneByOne, evaluate
 
 COUNTER = EnvSpec("CounterTest-v0")
 PENDULUM = EnvSpec("InvertedDoublePendulum-v5")
@@ -119,6 +121,56 @@ def test_agrees_with_gymnasiums_loop():
         obs, reward, terminated, truncated, _ = env.step(action)
         total, done = total + reward, terminated or truncated
     assert result.returns[0, 0].item() == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["InvertedDoublePendulum-v5", "Hopper-v5", "HalfCheetah-v5"])
+def test_environments_stepped_together_give_the_same_to_the_last_bit(name):
+    found = {}
+    for together in (None, side_by_side):
+        evaluator = Evaluator(EnvSpec(name), seeds=[0, 1], episodes=3, max_steps=60, together=together)
+        assert isinstance(evaluator.stepper, OneByOne) == (together is None)
+        sizes = evaluator.envs[0].observation_space.shape[0], evaluator.envs[0].action_space.shape[0]
+        policy = Linear([0, 1], *sizes)
+        found[together] = [evaluator(policy, index=i) for i in (0, 5)]
+        evaluator.close()
+    for a, b in zip(found[None], found[side_by_side], strict=True):
+        assert torch.equal(a.returns, b.returns)
+        assert torch.equal(a.lengths, b.lengths)
+        assert a.lengths.flatten().unique().numel() > (name != "HalfCheetah-v5")
+
+
+def test_environments_that_cannot_step_together_step_one_by_one():
+    evaluator = Evaluator(COUNTER, seeds=[0], episodes=2, together=side_by_side)
+    assert isinstance(evaluator.stepper, OneByOne)
+    assert evaluator(Linear([0], 2, 1)).lengths.shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "cap"), [(3, None, 3), (3, 2, 2), (3, 5, 3), (None, 5, 5), (None, None, 1000)]
+)
+def test_whichever_limit_comes_first_caps_an_episode(limit, asked, cap):
+    options = {"endless": True} | ({"max_episode_steps": limit} if limit else {})
+    evaluator = Evaluator(EnvSpec("CounterTest-v0", options), seeds=[0], episodes=1, max_steps=asked)
+    assert evaluator.cap == cap
+
+
+def test_a_few_rows_are_acted_for_on_one_thread(monkeypatch):
+    class Watched(Linear):
+        def act(self, obs, streams=None):
+            self.threads = torch.get_num_threads()
+            return super().act(obs)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for few, threads in ((4, 1), (3, 2)):
+            monkeypatch.setattr(module, "FEW_ROWS", few)
+            policy = Watched([0, 1], 2, 1)
+            evaluate(policy, COUNTER, seeds=[0, 1], episodes=2)
+            assert policy.threads == threads
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_nan_actions_name_seed_and_step():

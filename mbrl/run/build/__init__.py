@@ -13,6 +13,7 @@ from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.types import EnvSpec
 from mbrl.diagnose.plots import draw_run
+from mbrl.dynamics.mujoco_envs import side_by_side
 from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config
 from mbrl.run.build.parts import (
@@ -106,7 +107,8 @@ def evaluate_run(
     agent = agent_from_config(config, dataset["obs_dim"], dataset["action_dim"], here)
     agent.load_state_dict(tree["agent"])
     env, cap = EnvSpec(**dataset["env"]), config.train.eval_max_steps
-    found = evaluate(agent, env, seeds=meta["seeds"], episodes=episodes, max_steps=cap, index=-1)
+    options = {"episodes": episodes, "max_steps": cap, "together": side_by_side}
+    found = evaluate(agent, env, seeds=meta["seeds"], index=-1, **options)
     metrics = evaluation_metrics(found, dataset["id"])
     rows = {seed: i for i, seed in enumerate(meta["seeds"])}
     lost = {seed: end for seed, end in frozen_seeds(meta).items() if seed in chosen}

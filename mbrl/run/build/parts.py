@@ -11,6 +11,7 @@ from mbrl.conf.schema import Config, CustomSourceConf, RamboConf, SacConf, keywo
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Agent, Dynamics, EdgeTreatment, EnvSpec, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
+from mbrl.dynamics.mujoco_envs import side_by_side
 from mbrl.run.adversarial import AdversarialRollouts
 from mbrl.run.build.adversary import ADVERSARY, adversary_from_config
 from mbrl.run.build.bias import bias_from_config
@@ -162,7 +163,11 @@ def evaluation_from_config(
         return None
     train = config.train
     evaluator = Evaluator(
-        dataset.env, seeds=config.seeds, episodes=train.eval_episodes, max_steps=train.eval_max_steps
+        dataset.env,
+        seeds=config.seeds,
+        episodes=train.eval_episodes,
+        max_steps=train.eval_max_steps,
+        together=side_by_side,
     )
 
     def look(agent: Agent, update: int) -> dict[str, Tensor]:
