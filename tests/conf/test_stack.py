@@ -1,11 +1,11 @@
 """Grid points in one process: what a stack spells out, and what is refused before any work."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import yaml
 
-from mbrl.conf import Config, compose, load_config, save_config
+from mbrl.conf import Config, compose, load_config, save_config, validate
 from mbrl.conf.schema import SacConf
 from mbrl.conf.stack import STACKABLE, points, whole
 from mbrl.core.errors import ConfigError
@@ -55,6 +55,11 @@ def test_each_option_gives_a_point_a_value(path):
     assert (config.stack, config.seeds) == ({path: [0.25, 0.5]}, [4, 2])
 
 
+def test_a_point_is_the_run_that_its_value_alone_asks_for():
+    point = points(of("agent.eta"))[1].config
+    assert point == compose(["agent.eta=0.5", "seeds=[4,2]", f'out="{point.out}"'])
+
+
 def test_several_options_make_a_product_the_last_varying_fastest():
     config = compose(["stack={agent.eta: [0,10], train.real_ratio: [0.05,0.5,0.1]}"])
     names = [point.name for point in points(config)]
@@ -69,14 +74,10 @@ def test_several_options_make_a_product_the_last_varying_fastest():
     assert whole(config).train.real_ratio == [0.05, 0.5, 0.1] * 2
 
 
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [("1", "eta=1"), ("1.0", "eta=1"), ("3e-4", "eta=0.0003"), ("1e-5", "eta=1e-05"), ("12.5", "eta=12.5")],
-)
-def test_names_are_readable(written, name):
-    (point,) = points(compose([f"stack={{agent.eta: [{written}]}}"]))
-    assert point.name == name
-    assert isinstance(point.config.agent.eta, float)
+def test_names_are_readable():
+    found = points(compose(["stack={agent.eta: [1,2.0,3e-4,1e-5,12.5]}"]))
+    assert [point.name for point in found] == ["eta=1", "eta=2", "eta=0.0003", "eta=1e-05", "eta=12.5"]
+    assert all(isinstance(point.config.agent.eta, float) for point in found)
 
 
 def test_null_is_a_value_where_the_option_may_be_null():
@@ -109,61 +110,61 @@ def test_a_file_from_before_there_were_stacks_is_read(tmp_path):
     assert load_config(tmp_path / "old.yaml") == compose([])
 
 
+@pytest.fixture(scope="module")
+def base():
+    return compose([])
+
+
+@pytest.mark.parametrize(
+    ("stack", "message"),
+    [
+        (
+            {"agent.etta": [0]},
+            r"unknown option 'agent.etta'; did you mean 'agent.eta'.*known: agent.actor_lr, ",
+        ),
+        ({"eta": [0, 1]}, r"unknown option 'eta'; did you mean 'agent.eta'"),
+        ({"agent": [0, 1]}, r"unknown option 'agent'"),
+        ({"agnet.eta": [0, 1]}, r"unknown option 'agnet.eta'; did you mean 'agent.eta'"),
+        ({"agent.gamma": [0.9]}, r"agent.gamma is the same for all members.*agent.eta, .*train.real_ratio"),
+        (
+            {"train.updates": [1, 2]},
+            r"train.updates is the same for all members of a stack; these may differ",
+        ),
+        ({"agent.beta": [0, 1]}, r"agent.beta is not an option of agent=sac"),
+        ({"penalty.coefficient": [0, 1]}, r"penalty.coefficient is not an option of penalty=none"),
+        ({"edge.cost": [0, 1]}, r"edge.cost is not an option of edge=none"),
+        ({"agent.eta": []}, r"agent.eta needs a list of values.*got \[\]"),
+        ({"agent.eta": 5}, r"agent.eta needs a list of values.*got 5"),
+        ({"agent.eta": ["a"]}, r"agent.eta takes numbers, got 'a'"),
+        ({"agent.eta": [True]}, r"agent.eta takes numbers, got True"),
+        ({"agent.eta": [None]}, r"agent.eta takes numbers, got None"),
+        ({"agent.eta": [[1]]}, r"agent.eta takes numbers, got \[1\]"),
+        ({"agent.eta": [1, 0, 1.0]}, r"agent.eta lists a value twice"),
+        ({"agent.eta": [0, -1]}, r"agent.eta must be at least 0, got -1.0 \(at the point eta=-1 of stack\)"),
+        ({"agent.eta": [float("inf")]}, r"agent.eta must be at least 0, got inf"),
+        ({"agent.actor_lr": [0.1, 0]}, r"must be more than 0, got 0.0 \(at the point actor_lr=0 of stack\)"),
+        ({"train.real_ratio": [0.5, 1]}, r"train.real_ratio=1 never uses .*\(at the point real_ratio=1 of"),
+        ({"agent.eta": [-1, 0, -2]}, r"eta=-1 of stack.*; .*eta=-2 of stack"),
+    ],
+)
+def test_what_cannot_be_stacked_is_refused(base, stack, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(replace(base, stack=stack))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "stack={agent.etta: [0,1]}",
-            r"unknown option 'agent.etta'; did you mean 'agent.eta'.*known: agent.actor_lr, ",
-        ),
-        ("stack={eta: [0,1]}", r"unknown option 'eta'; did you mean 'agent.eta'"),
-        ("stack={agent: [0,1]}", r"unknown option 'agent'"),
-        ("stack={agnet.eta: [0,1]}", r"unknown option 'agnet.eta'; did you mean 'agent.eta'"),
-        (
-            "stack={agent.gamma: [0.9,1]}",
-            r"agent.gamma is the same for all members.*agent.eta, .*train.real_ratio",
-        ),
-        (
-            "stack={train.updates: [1,2]}",
-            r"train.updates is the same for all members of a stack; these may differ",
-        ),
-        ("stack={agent.beta: [0,1]}", r"agent.beta is not an option of agent=sac"),
-        ("stack={penalty.coefficient: [0,1]}", r"penalty.coefficient is not an option of penalty=none"),
-        ("stack={edge.cost: [0,1]}", r"edge.cost is not an option of edge=none"),
-        ("stack={agent.eta: []}", r"agent.eta needs a list of values.*got \[\]"),
-        ("stack={agent.eta: 5}", r"agent.eta needs a list of values.*got 5"),
-        ("stack={agent.eta: [a]}", r"agent.eta takes numbers, got 'a'"),
-        ("stack={agent.eta: [true]}", r"agent.eta takes numbers, got True"),
-        ("stack={agent.eta: [null]}", r"agent.eta takes numbers, got None"),
-        ("stack={agent.eta: [[1]]}", r"agent.eta takes numbers, got \[1\]"),
-        ("stack={agent.eta: [1,0,1.0]}", r"agent.eta lists a value twice"),
-        (
-            "stack={agent.eta: [0,-1]}",
-            r"agent.eta must be at least 0, got -1.0 \(at the point eta=-1 of stack\)",
-        ),
-        ("stack={agent.eta: [inf]}", r"agent.eta must be at least 0, got inf"),
-        (
-            "stack={agent.actor_lr: [0.1,0]}",
-            r"agent.actor_lr must be more than 0, got 0.0 \(at the point actor_lr=0",
-        ),
-        (
-            "stack={train.real_ratio: [0.5,1]}",
-            r"train.real_ratio=1 never uses .*\(at the point real_ratio=1 of stack\)",
-        ),
+        ("stack={agent.eta: [0,-1]}", r"agent.eta must be at least 0"),
         ("stack=5", r"stack: expected dict.*got 5"),
         ("stack=[1]", r"stack: expected dict.*got \[1\]"),
         ("stakc={agent.eta: [1]}", r"unknown option 'stakc'; did you mean 'stack'"),
         ("stacks={agent.eta: [1]}", r"unknown option 'stacks'; did you mean 'stack'"),
     ],
 )
-def test_what_cannot_be_stacked_is_refused(text, message):
+def test_the_command_line_refuses_it_too(text, message):
     with pytest.raises(ConfigError, match=message):
         compose([text])
-
-
-def test_every_bad_point_is_named():
-    with pytest.raises(ConfigError, match=r"eta=-1 of stack.*; .*eta=-2 of stack"):
-        compose(["stack={agent.eta: [-1,0,-2]}"])
 
 
 @pytest.mark.parametrize("option", ["dynamics.per_seed", "dynamics.ensemble.per_seed"])

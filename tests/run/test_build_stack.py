@@ -148,7 +148,7 @@ def spoil(*places):
     return poison
 
 
-@pytest.mark.parametrize("at", [1, 4, 5])
+@pytest.mark.parametrize("at", [1, 4])
 def test_a_stack_that_was_killed_goes_on_bit_for_bit(tmp_path, at_update, at):
     config = small(tmp_path, ETA)
     at_update[at] = kill
@@ -298,11 +298,11 @@ def test_a_folder_that_holds_a_run_is_kept(tmp_path, capsys):
     assert read_status(tmp_path / "run") == ["finished"] * 3
 
 
-@pytest.mark.parametrize("other", ["stack={agent.eta: [0,2]}", "stack={agent.eta: [0]}", "stack={}"])
-def test_a_stack_is_not_resumed_as_another(tmp_path, other):
+def test_a_stack_is_not_resumed_as_another(tmp_path):
     train_from_config(small(tmp_path, ETA))
-    with pytest.raises(MismatchError, match="cannot be resumed with other settings: stack.agent.eta: "):
-        train_from_config(small(tmp_path, other, "resume=true"))
+    for other in ("stack={agent.eta: [0,2]}", "stack={agent.eta: [0]}", "stack={}"):
+        with pytest.raises(MismatchError, match="cannot be resumed with other settings: stack.agent.eta: "):
+            train_from_config(small(tmp_path, other, "resume=true"))
 
 
 def test_a_stack_is_saved_whole_before_its_points(tmp_path, monkeypatch):
