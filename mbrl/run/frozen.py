@@ -1,14 +1,15 @@
 """Members of a stack that have diverged: put back to the last sound checkpoint, and kept there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mbrl.core.checkpoint import flatten, unflatten
+from mbrl.core.seeds import Streams
 from mbrl.core.slices import stacked
-from mbrl.core.types import Stateful
+from mbrl.core.types import Agent, Stateful
 
 End = dict[str, Any]
 """{"update": when a member was found to have diverged, "diagnosis": why}."""
@@ -35,7 +36,8 @@ class Frozen:
 
     def add(self, ends: Mapping[int, End], tree: Mapping[str, Any]) -> None:
         """Freeze the members at these places as the checkpoint `tree` has them."""
-        saved = stacked(flatten(tree), self.size)
+        under = tuple(f"{path}/" for path in self.parts)
+        saved = {k: x for k, x in stacked(flatten(tree), self.size).items() if k.startswith(under)}
         for place, end in ends.items():
             self.ends[place] = dict(end)
             self.kept[place] = {name: x[place].to(self.device) for name, x in saved.items()}
@@ -54,6 +56,10 @@ class Frozen:
         if path in self.copied:
             self.parts[path].load_state_dict(unflatten(state))
 
+    def at_rest(self, agent: Agent) -> Agent:
+        """The agent as it is to be evaluated: what frozen members would do, which may be anything, is not asked."""
+        return AtRest(agent, self.ends) if self.ends else agent
+
     def _pairs(self, path: str, state: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Slices of frozen members, and what each of them should be."""
         live, kept = [], []
@@ -70,3 +76,18 @@ class Frozen:
         if not all(torch.equal(a, b) for a, b in zip(live, kept, strict=True)):
             self.copied.add(path)
             self.put_back(path)
+
+
+class AtRest:
+    """An agent whose members at `places` act with zeros, and which is the same in all else."""
+
+    def __init__(self, agent: Agent, places: Iterable[int]) -> None:
+        self.agent, self.places = agent, sorted(places)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.agent, name)
+
+    def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
+        """Action [S, B, A]; as the agent draws it."""
+        action = self.agent.act(obs, streams)
+        return action.index_fill(0, torch.tensor(self.places, device=action.device), 0.0)

@@ -160,7 +160,7 @@ class Trainer:
         """What `evaluate` says, once the members that keep it from saying it are frozen."""
         while True:
             try:
-                return self.evaluate(self.learning.agent, self.update)
+                return self.evaluate(self.learning.frozen.at_rest(self.learning.agent), self.update)
             except DivergenceError as error:
                 fresh = error.members.keys() - self.learning.frozen.ends.keys()
                 # The next try would end alike if there is nobody to freeze, or nothing to go back to.

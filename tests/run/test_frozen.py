@@ -11,6 +11,8 @@ from mbrl.agents import AGENTS
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.errors import DivergenceError
 from mbrl.core.log import read_metrics
+from mbrl.core.seeds import Streams
+from mbrl.core.types import ValuedPolicy
 from mbrl.dynamics import Ensemble
 from mbrl.run.experience import MixedData, RealData
 from mbrl.run.frozen import Frozen
@@ -19,7 +21,17 @@ from mbrl.run.train import Schedule, Trainer
 from tests.core.test_log import scalars
 from tests.fakes import Members
 from tests.run.poison import Poisoned, huge_head, nan_policy, nan_reward, nan_weight
-from tests.run.small_run import DATASET, learned, look, make_data, make_experience, rows, same, small_run
+from tests.run.small_run import (
+    DATASET,
+    learned,
+    look,
+    make_agent,
+    make_data,
+    make_experience,
+    rows,
+    same,
+    small_run,
+)
 
 SEEDS = (4, 0, 7)
 LEFT = [0, 2]
@@ -92,6 +104,30 @@ def test_members_may_freeze_one_after_the_other_each_at_a_checkpoint_of_its_own(
     part.state["w"].zero_()
     frozen.put_back("part")
     assert part.state["w"][:, 0].tolist() == [20, 10, 0]
+
+
+def test_only_what_is_put_back_is_kept():
+    part = Part()
+    frozen = Frozen(3, {"part": part})
+    frozen.add(
+        {1: {}}, {**tree_of(part), "particle": {"w": torch.ones(3)}, "buffer": {"rows": torch.ones(3, 100)}}
+    )
+    assert frozen.kept[1].keys() == {"part/w"}
+
+
+def test_frozen_members_act_with_zeros_when_they_are_looked_at():
+    agent, frozen = make_agent(seeds=SEEDS), Frozen(3, {})
+    assert frozen.at_rest(agent) is agent
+    frozen.ends[1] = {}
+    quiet, obs = frozen.at_rest(agent), torch.randn(3, 4, 3)
+    nan_policy()(agent, None)
+    assert torch.equal(quiet.act(obs)[LEFT], agent.act(obs)[LEFT])
+    assert not quiet.act(obs)[1].any()
+    drawn, expected = (x.act(obs, Streams(SEEDS, "a")) for x in (quiet, agent))
+    assert torch.equal(drawn[LEFT], expected[LEFT])
+    assert quiet.device == agent.device
+    assert isinstance(quiet, ValuedPolicy)
+    assert torch.equal(quiet.values(obs)[LEFT], agent.values(obs)[LEFT])
 
 
 def agent_of(kind):
@@ -274,6 +310,21 @@ def test_an_evaluation_that_a_policy_breaks_is_done_again_without_it(tmp_path):
     run(tmp_path / "without").run()
     assert seen == [0, 7, 7, 14, 21, 26]
     assert result["diverged"] == {"0": {"update": 7, "diagnosis": "seed 0 acts badly"}}
+    assert_left_alone(tmp_path / "with", tmp_path / "without")
+
+
+def test_a_checkpoint_that_breaks_an_evaluation_itself_does_not_end_the_run(tmp_path):
+    """The state that is gone back to passed the guard, and may yet act badly somewhere."""
+
+    def strict(agent, update):
+        action = agent.act(torch.linspace(-1, 1, 15).view(1, 5, 3).expand(3, 5, 3))
+        if update >= 7 and action[1].any():
+            raise DivergenceError("seed 0 acts badly", members={1: "seed 0 acts badly"})
+        return look(agent, update)
+
+    result = run(tmp_path / "with", evaluate=strict).run()
+    run(tmp_path / "without").run()
+    assert (result["status"], list(result["diverged"])) == ("finished", ["0"])
     assert_left_alone(tmp_path / "with", tmp_path / "without")
 
 
