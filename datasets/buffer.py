@@ -55,7 +55,12 @@ class RefreshBuffer:
         slot = torch.searchsorted(ends, index, right=True).clamp_max(self.retain - 1)
         offset = index - (ends - counts).gather(1, slot)
         seed = torch.arange(len(streams), device=index.device) if members is None else members
-        return self.storage[seed.unsqueeze(-1), slot, offset]
+        # One index over all of the storage: whole rows are copied, where three would gather numbers.
+        place = (seed.unsqueeze(-1) * self.retain + slot) * self.rows + offset
+        flat = place.flatten()
+        return self.storage.map(
+            lambda x: x.view(-1, *x.shape[3:]).index_select(0, flat).view(*place.shape, *x.shape[3:])
+        )
 
     @property
     def size(self) -> Tensor:
