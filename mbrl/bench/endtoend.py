@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mbrl.bench.case import NAIVE, Candidate, Case, Floor, Plan
-from mbrl.bench.evaluation import ENV
+from mbrl.bench.evaluation import ENV, evaluator_for
 from mbrl.bench.measure import clock
 from mbrl.bench.modes import EXACT, Mode, at, forget_compiled
 from mbrl.bench.naive_ensemble import NaiveEnsemble, naive_rollout, numpy_policy
@@ -23,7 +23,6 @@ from mbrl.bench.update import operations_of
 from mbrl.core.precision import lower_products
 from mbrl.core.types import Agent, Transitions
 from mbrl.run.envs import make_env
-from mbrl.run.evaluate import Evaluator
 from mbrl.run.experience import MixedData
 from mbrl.run.sources import ModelRollouts
 from mbrl.run.train import Schedule, Trainer
@@ -66,9 +65,9 @@ def starts_of(setup: Setup) -> int:
     return max(1, setup.sizes.starts * setup.sizes.chunk // BETWEEN)
 
 
-def episodes_of(setup: Setup) -> int:
-    """Episodes of an evaluation, likewise."""
-    return max(1, setup.sizes.episodes * setup.sizes.chunk // BETWEEN)
+def steps_of(setup: Setup) -> int:
+    """Steps of an evaluation's episodes, likewise; their number stays, since they advance side by side."""
+    return max(1, setup.sizes.episode_steps * setup.sizes.chunk // BETWEEN)
 
 
 def trainer(setup: Setup, data: Transitions, mode: Mode, stack: ExitStack) -> Callable[[], None]:
@@ -87,7 +86,7 @@ def trainer(setup: Setup, data: Transitions, mode: Mode, stack: ExitStack) -> Ca
         retain=sizes.retain,
         refresh_every=chunk,
     )
-    evaluator = Evaluator(ENV, seeds=(0,), episodes=episodes_of(setup), max_steps=sizes.episode_steps)
+    evaluator = evaluator_for(setup, 1, steps_of(setup))
     stack.callback(evaluator.close)
     pieces = Pieces()
 
@@ -131,7 +130,7 @@ def naive_loop(setup: Setup, data: Transitions, stack: ExitStack) -> Callable[[]
         for _ in range(sizes.chunk):
             batch = mixed_batch(real, synthetic, sizes.batch_size, sizes.real_rows, rng)
             learner.update(transitions(batch))
-        naive_evaluation(env, mode, episodes_of(setup), sizes.episode_steps)
+        naive_evaluation(env, mode, sizes.episodes, steps_of(setup))
 
     return piece
 

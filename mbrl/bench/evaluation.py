@@ -14,6 +14,7 @@ from mbrl.bench.simulator import raw_rollouts, visited
 from mbrl.conf import compose
 from mbrl.core.accelerate import accelerate
 from mbrl.core.types import EnvSpec
+from mbrl.dynamics.mujoco_envs import side_by_side
 from mbrl.run.envs import make_env
 from mbrl.run.evaluate import Evaluator
 from mbrl.run.rollout import rollout
@@ -56,8 +57,7 @@ def build(setup: Setup, seeds: int, stack: ExitStack) -> Case:
     """All episodes of an evaluation at default settings."""
     sizes = setup.sizes
     agent = setup.agent(seeds, critics=1, eta=0)
-    options = {"episodes": sizes.episodes, "max_steps": sizes.episode_steps}
-    evaluator = Evaluator(ENV, seeds=range(seeds), **options)
+    evaluator = evaluator_for(setup, seeds, sizes.episode_steps)
     stack.callback(evaluator.close)
     count = seeds * sizes.episodes * sizes.episode_steps
     floor = simulation(setup, seeds * sizes.episodes, count)
@@ -69,6 +69,13 @@ def build(setup: Setup, seeds: int, stack: ExitStack) -> Case:
         play = partial(naive_evaluation, env, policy, sizes.episodes, sizes.episode_steps)
         candidates.append(Candidate(NAIVE, clock(play, setup.device), floor))
     return Case(f"evaluation/S{seeds}", candidates, count, "step", {"seeds": seeds})
+
+
+def evaluator_for(setup: Setup, seeds: int, steps: int) -> Evaluator:
+    """As a run makes it, but for its threads; episodes of at most `steps`."""
+    together = partial(side_by_side, threads=setup.threads)
+    options = {"episodes": setup.sizes.episodes, "max_steps": steps, "together": together}
+    return Evaluator(ENV, seeds=range(seeds), **options)
 
 
 def simulation(setup: Setup, episodes: int, steps: int) -> Floor:
