@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mbrl.core.errors import DataError
+from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec, Transitions
 
 
@@ -45,6 +46,7 @@ class OfflineDataset:
         repeats obs, so such a row is good for values (terminal: nothing is bootstrapped) and must not be
         taught to a model of the dynamics: fit those to `with_successor()`.
     sha256: of the file, or of the arrays where there is no single file.
+    layout: the agents' own sizes, where there are several; transitions then have an axis N of agents.
     """
 
     id: str
@@ -55,9 +57,15 @@ class OfflineDataset:
     sha256: str
     stats: Stats
     behaviour: str = ""
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
-        """Raise DataError unless episode and successor_known have a value a transition."""
+        """Raise DataError unless episode and successor_known have a value a transition, and agents fit."""
+        agents = None if self.layout is None else self.layout.agents
+        if self.transitions.agents != agents:
+            raise DataError(
+                f"{self.id}: transitions of {self.transitions.agents} agents with a layout of {agents}"
+            )
         rows = (len(self.transitions),)
         for name, dtype in (("episode", torch.int64), ("successor_known", torch.bool)):
             value = getattr(self, name)

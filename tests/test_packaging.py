@@ -89,7 +89,7 @@ def test_the_wheel_holds_code_and_data_under_one_name(wheel: Path) -> None:
     assert {n.split("/")[0] for n in names} == {"mbrl"}
     data = {f"mbrl/conf/{p.relative_to(ROOT / 'mbrl/conf')}" for p in (ROOT / "mbrl/conf").rglob("*.yaml")}
     data |= {f"mbrl/datasets/sample/{p.name}" for p in (ROOT / "datasets/sample").glob("*.hdf5")}
-    code = {f"mbrl/{name}/{p.name}" for name in BARE for p in (ROOT / name).glob("*.py")}
+    code = {f"mbrl/{p.relative_to(ROOT)}" for name in BARE for p in (ROOT / name).rglob("*.py")}
     code |= {str(p.relative_to(ROOT)) for p in (ROOT / "mbrl").rglob("*.py")}
     assert names == data | code
 

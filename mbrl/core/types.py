@@ -19,7 +19,9 @@ from mbrl.core.seeds import Streams
 class Transitions:
     """Experience, real or synthetic, one transition a row.
 
-    obs, next_obs [..., B, O] float32; action [..., B, A] float32; reward [..., B] float32;
+    obs, next_obs [..., B, O] float32; action [..., B, A] float32; reward [..., B] float32; of several agents
+    obs, next_obs [..., B, N, O] and action [..., B, N, A], padded with zeros at the end of each agent's row
+    (mbrl.core.joint.Layout), while all else is shared;
     terminal [..., B] bool: the MDP ended, do not bootstrap; timeout [..., B] bool: only the record ended,
     bootstrap goes on; step [..., B] int64: rollout step, 0 for real data and 1..k for model rollouts;
     sim_state [..., B, D] float64, optional: the simulator's state at `obs`; next_value [..., B] float32, optional:
@@ -39,16 +41,19 @@ class Transitions:
     def __post_init__(self) -> None:
         """Raise DataError unless all fields agree on their leading axes and the flags are boolean."""
         lead = self.reward.shape
+        own = {"obs": self._own, "action": self._own, "next_obs": self._own, "sim_state": 1}
         for f in fields(self):
             value = getattr(self, f.name)
             if value is None:
                 continue
-            got = value.shape[:-1] if f.name in ("obs", "action", "next_obs", "sim_state") else value.shape
+            got = value.shape[: value.dim() - own.get(f.name, 0)]
             if got != lead:
                 raise DataError(f"{f.name}: leading axes {tuple(got)} do not match reward's {tuple(lead)}")
         if self.obs.shape != self.next_obs.shape:
             shapes = tuple(self.next_obs.shape), tuple(self.obs.shape)
             raise DataError(f"next_obs is shaped {shapes[0]}, obs {shapes[1]}; they must agree")
+        if self._own == 2 and self.obs.shape[-2] != self.action.shape[-2]:
+            raise DataError(f"obs of {self.obs.shape[-2]} agents, actions of {self.action.shape[-2]}")
         if self.terminal.dtype != torch.bool or self.timeout.dtype != torch.bool:
             raise DataError(f"terminal and timeout are bool, got {self.terminal.dtype}, {self.timeout.dtype}")
 
@@ -68,6 +73,16 @@ class Transitions:
     def __len__(self) -> int:
         """Rows on the last batch axis."""
         return self.reward.shape[-1]
+
+    @property
+    def _own(self) -> int:
+        """Axes of an observation itself: 1, or 2 with an axis of agents."""
+        return 2 if self.obs.dim() - self.reward.dim() == 2 else 1
+
+    @property
+    def agents(self) -> int | None:
+        """N; None for rows without an axis of agents."""
+        return self.obs.shape[-2] if self._own == 2 else None
 
     @property
     def obs_dim(self) -> int:
@@ -266,6 +281,17 @@ class ValuedPolicy(Policy, Protocol):
 
     def q_values(self, obs: Tensor, action: Tensor) -> Tensor:
         """Q_i(s, a) [S, N, B] for obs [S, B, O] and action [S, B, A]; no gradient."""
+
+
+@runtime_checkable
+class Guide(Protocol):
+    """A policy with a density, which samples of a diffusion model can be led by (joint ones: one an agent)."""
+
+    def log_prob(self, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|o) [S, B], of several agents [S, B, N]; differentiable in the action, finite on its bounds."""
+
+    def gaussian(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std, each shaped as the action: the Gaussian over actions with the moments of pi(.|o)."""
 
 
 class ValueOracle(Protocol):

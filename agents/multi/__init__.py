@@ -1,0 +1,1 @@
+"""Learners for several agents with a shared reward, from joint data."""

@@ -1,0 +1,1 @@
+"""Polynomial games: one-step worlds of several agents whose optimum and gradients are exact."""
