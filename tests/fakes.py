@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
 from mbrl.core.types import DynamicsStep, Prediction, Transitions
 
@@ -21,6 +22,13 @@ def random_transitions(*lead: int, obs_dim: int = 3, action_dim: int = 2, seed: 
         terminal=torch.rand(*lead, generator=g) < 0.2,
         timeout=torch.zeros(*lead, dtype=torch.bool),
         step=torch.zeros(*lead, dtype=torch.int64),
+    )
+
+
+def joint_transitions(layout: Layout, *lead: int, seed: int = 0) -> Transitions:
+    """The same of several agents, [*lead, N, ...], padded with zeros."""
+    return layout.joint_rows(
+        random_transitions(*lead, obs_dim=sum(layout.obs_dims), action_dim=sum(layout.action_dims), seed=seed)
     )
 
 

@@ -137,7 +137,8 @@ class MixedData:
         """Inverse of state_dict. Raises KeyError where a source with a state finds none."""
         self.synthetic.load_state_dict(state.get("synthetic", {}), self.dataset.data.obs.device)
         if isinstance(self.source, Stateful):
-            self.source.load_state_dict(state["source"])
+            # A source whose state is empty for now leaves no trace in a checkpoint.
+            self.source.load_state_dict(state.get("source", {}))
 
 
 def _shares(counts: Sequence[int], device: torch.device) -> list[Share]:

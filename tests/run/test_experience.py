@@ -240,7 +240,7 @@ def test_a_sources_own_figures_are_reported_and_its_state_saved(tmp_path):
 
 
 def test_a_checkpoint_without_the_sources_state_does_not_fit():
-    with pytest.raises(KeyError, match="source"):
+    with pytest.raises(KeyError, match="draws"):
         learning().load_state_dict(mixed().state_dict())
 
 
