@@ -1,4 +1,8 @@
-"""Gymnasium environments as everything else here expects them: flat observations, actions in [-1, 1]."""
+"""Gymnasium environments as everything else here expects them: flat observations, actions in [-1, 1].
+
+An environment of N agents has an attribute `layout` (mbrl.core.joint.Layout), observations [N, O] and actions
+[N, A], padded with zeros; what a team's actions have in their padding is not handed on.
+"""
 
 import difflib
 import importlib.metadata
@@ -16,8 +20,12 @@ from gymnasium.spaces import Box
 
 import mbrl
 from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
 from mbrl.datasets.actions import to_native_scale
+from mbrl.run import joint_envs
+
+joint_envs.register()
 
 
 class UnitActions(gymnasium.ActionWrapper):
@@ -31,13 +39,24 @@ class UnitActions(gymnasium.ActionWrapper):
         super().__init__(env)
         self.low, self.high = env.action_space.low, env.action_space.high
         self.action_space = Box(-1.0, 1.0, self.low.shape, np.float32)
+        layout = layout_of(env)
+        self.padding = None if layout is None else ~layout.action_mask().numpy()
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """Native action [A] for action [A]; raises MismatchError for another number of entries."""
+        """Native action [A] or [N, A] for one in [-1, 1]; raises MismatchError for another number of entries."""
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.low.shape:  # numpy would spread one number over all joints
             raise MismatchError(f"an action of shape {action.shape} for an environment of {self.low.shape}")
-        return to_native_scale(action, self.low, self.high)
+        native = to_native_scale(action, self.low, self.high)
+        if self.padding is not None:
+            native[self.padding] = 0.0
+        return native
+
+
+def layout_of(env: gymnasium.Env) -> Layout | None:
+    """The sizes of its agents; None for an environment of one agent."""
+    layout = getattr(env.unwrapped, "layout", None)
+    return layout if isinstance(layout, Layout) else None  # others may mean anything by the name
 
 
 def make_native(spec: EnvSpec) -> gymnasium.Env:
@@ -69,16 +88,31 @@ def make_env(spec: EnvSpec) -> gymnasium.Env:
 
 
 def env_dims(spec: EnvSpec) -> tuple[int, int]:
-    """(O, A) of the environment."""
+    """(O, A) of the environment, padded where it has several agents."""
     env = make_env(spec)
-    dims = env.observation_space.shape[0], env.action_space.shape[0]
+    dims = env.observation_space.shape[-1], env.action_space.shape[-1]
     env.close()
     return dims
 
 
-def check_dims(spec: EnvSpec, obs_dim: int, action_dim: int) -> None:
-    """Raise MismatchError unless the environment has these dimensions."""
-    o, a = env_dims(spec)
+def env_layout(spec: EnvSpec) -> Layout | None:
+    """The sizes of its agents; None for an environment of one agent."""
+    env = make_env(spec)
+    env.close()
+    return layout_of(env)
+
+
+def check_dims(spec: EnvSpec, obs_dim: int, action_dim: int, layout: Layout | None = None) -> None:
+    """Raise MismatchError unless the environment has these dimensions, and agents of these sizes if several."""
+    env = make_env(spec)
+    env.close()
+    theirs = layout_of(env)
+    if _sizes(theirs) != _sizes(layout):
+        raise MismatchError(
+            f"environment {spec.id} {dict(spec.kwargs) or ''} has {_agents(theirs)}, but the data or model has "
+            f"{_agents(layout)}; bind the environment it was recorded in, with its agent_obsk"
+        )
+    o, a = env.observation_space.shape[-1], env.action_space.shape[-1]
     if (o, a) != (obs_dim, action_dim):
         raise MismatchError(
             f"environment {spec.id} {dict(spec.kwargs) or ''} has obs of {o} and actions of {a} numbers, "
@@ -140,6 +174,17 @@ def _minor(version: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
+def _sizes(layout: Layout | None) -> tuple[tuple[int, ...], ...] | None:
+    """What must agree; agents may be called what they like."""
+    return None if layout is None else (layout.obs_dims, layout.action_dims)
+
+
+def _agents(layout: Layout | None) -> str:
+    if layout is None:
+        return "one agent"
+    return f"{layout.agents} agents (obs {layout.obs_dims}, actions {layout.action_dims})"
+
+
 def _check_known(env_id: str) -> None:
     """Raise ConfigError for ids the registry lacks; a "package:" prefix is imported by gymnasium itself."""
     name = env_id.rpartition(":")[2]
@@ -156,16 +201,24 @@ def _check_known(env_id: str) -> None:
 
 def _space_problem(env: gymnasium.Env) -> str:
     """What makes this environment unusable here, or an empty string."""
-    action, obs = env.action_space, env.observation_space
+    action, obs, layout = env.action_space, env.observation_space, layout_of(env)
     if not isinstance(action, Box) or not np.issubdtype(action.dtype, np.floating):
         return f"actions are {action}; only continuous ones (a Box of floats) are supported"
-    if len(action.shape) != 1:
+    if layout is None and len(action.shape) != 1:
         return f"actions have shape {action.shape}; a flat vector is needed"
     if not (np.isfinite(action.low).all() and np.isfinite(action.high).all()):
         return f"actions are unbounded ({action}); bounds are needed to scale them to [-1, 1]"
-    if not isinstance(obs, Box) or len(obs.shape) != 1:
+    if not isinstance(obs, Box) or (layout is None and len(obs.shape) != 1):
         return f"observations are {obs}; a flat vector is needed (see gymnasium.wrappers.FlattenObservation)"
-    return ""
+    return "" if layout is None else _layout_problem(layout, obs.shape, action.shape)
+
+
+def _layout_problem(layout: Layout, obs: tuple[int, ...], action: tuple[int, ...]) -> str:
+    """What makes a team's spaces no match for its layout, or an empty string."""
+    wanted = (layout.agents, layout.obs_dim), (layout.agents, layout.action_dim)
+    if (obs, action) == wanted:
+        return ""
+    return f"observations {obs} and actions {action}; its layout needs {wanted[0]} and {wanted[1]}, padded"
 
 
 @contextmanager

@@ -42,7 +42,8 @@ class Stepper(Protocol):
     def step(self, rows: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One step of environments `rows` [n] by action [n, A] in [-1, 1]: obs [n, O], reward [n], ended [n] bool.
 
-        A time limit need not end them: the evaluation stops there.
+        Of several agents they are [n, N, A] and [n, N, O]. A time limit need not end them: the evaluation stops
+        there.
         """
 
 
@@ -99,7 +100,8 @@ class Evaluator:
     def __call__(self, policy: Policy, *, index: int = 0) -> Evaluation:
         """One episode in every environment, with the deterministic policy.
 
-        policy.act sees obs [S, episodes, O] float32 on the policy's device (`policy.device`, else the CPU).
+        policy.act sees obs [S, episodes, O], of several agents [S, episodes, N, O], float32 on the policy's device
+        (`policy.device`, else the CPU).
         Start states depend on (seed, episode, index) alone: a run passes its update count as `index` to get
         fresh ones each time. Raises DivergenceError, naming the members, for actions that are not finite.
         """
@@ -132,11 +134,11 @@ class Evaluator:
         return [child_seed(seed, "evaluate", str(index), episode) % 2**31 for seed, episode in names]
 
     def _act(self, policy: Policy, obs: np.ndarray, alive: np.ndarray, step: int) -> np.ndarray:
-        batch = torch.tensor(obs).view(len(self.seeds), self.episodes, -1)
+        batch = torch.tensor(obs).view(len(self.seeds), self.episodes, *obs.shape[1:])
         with torch.no_grad():
             action = policy.act(batch.to(getattr(policy, "device", "cpu")))
         action = action.flatten(0, 1).cpu().numpy()
-        bad = alive[~np.isfinite(action[alive]).all(-1)]
+        bad = alive[~np.isfinite(action[alive]).reshape(len(alive), -1).all(-1)]
         if bad.size:
             lost: dict[int, str] = {}
             for i in bad.tolist():
