@@ -1,16 +1,11 @@
 """The study `simple_env` as scripts/study.py starts it: cells by name, kept once they are done."""
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from mbrl.conf.compose import parse
-from mbrl.conf.studies import axes_of, load_study
-from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.progress import progress
-from mbrl.study.cells import choose, number
+from mbrl.study.options import digest_of, plan_of
 from mbrl.study.outputs import Row, write_command, write_file, write_rows
 from mbrl.study.request import Request
 from mbrl.study.session import session
@@ -30,7 +25,7 @@ class SimpleEnv:
         Raises ConfigError before any work for a name that is not known or a value of the wrong type, and where
         another process is at work in `out`; KeyboardInterrupt when stopped.
         """
-        cells, plan = plan_of(request)
+        cells, plan = plan_of(request, Cell, Training)
         for cell in cells:
             Learner(cell, plan)
         with session(request):
@@ -53,41 +48,3 @@ def _row(request: Request, cell: Cell, plan: Training, bar: Any) -> Row:
     else:
         write_file(path, train_cell(cell, plan, bar))
     return json.loads(path.read_text())
-
-
-def plan_of(request: Request) -> tuple[list[Cell], Training]:
-    """The cells that the request asks for, and what they share."""
-    study = load_study(request.study)
-    scale = study.scales[request.scale]
-    chosen = choose(scale.cells, request.only or {}, axes_of(study, request.scale))
-    cells = [filled(Cell, {axis: number(value) for axis, value in values.items()}) for values in chosen]
-    options = {o.key_or_group: o.value() for o in parse([*scale.overrides, *request.overrides])}
-    return cells, filled(Training, options)
-
-
-def filled(kind: type, values: Mapping[str, Any]) -> Any:
-    """An instance of a dataclass of plain values. Raises ConfigError for an unknown field or a wrong type."""
-    known = {field.name: field for field in fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigError(unknown_name("option of study=simple_env", name, known))
-        wanted = type(known[name].default) if known[name].default is not MISSING else str
-        if not _fits(value, wanted):
-            raise ConfigError(f"{name} must be {WORDS[wanted]}, got {value!r}")
-    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-
-
-def digest_of(cell: Cell, plan: Training) -> str:
-    """Eight hex digits that stand for all settings of a cell."""
-    settings = json.dumps([asdict(cell), asdict(plan)], sort_keys=True)
-    return hashlib.sha256(settings.encode()).hexdigest()[:8]
-
-
-WORDS = {str: "a name", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}
-
-
-def _fits(value: Any, wanted: type) -> bool:
-    if wanted in (int, float) and isinstance(value, bool):
-        return False
-    accepted: dict[type, type | tuple[type, ...]] = {float: (int, float), tuple: list}
-    return isinstance(value, accepted.get(wanted, wanted))
