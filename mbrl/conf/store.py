@@ -8,6 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from mbrl.conf import schema
+from mbrl.conf import schema_joint as joint
 
 CONFIG_PATH = "pkg://mbrl.conf"
 CONFIG_NAME = "config"
@@ -40,6 +41,7 @@ KINDS: dict[str, dict[str, type]] = {
     "source": {
         "rollout": schema.RolloutConf,
         "rambo": schema.RamboConf,
+        "pjap": joint.PjapConf,
         "none": schema.NoSourceConf,
         "custom": schema.CustomSourceConf,
     },

@@ -1,12 +1,13 @@
-"""What types cannot say: ranges of single values, and values that must fit each other."""
+"""What types cannot say: values that must lie in ranges (mbrl.conf.rules), and values that must fit each other."""
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any
 
 from mbrl.conf import schema
+from mbrl.conf.rules import RULES
 from mbrl.conf.schema import (
     ComboConf,
     Config,
@@ -28,124 +29,6 @@ COMBO_STATES = ("mix", "model")
 """Keys of mbrl.agents.combo.STATES, repeated for the same reason."""
 ACCELERATE, PRECISION = ("auto", "eager", "compile", "graph"), ("float32", "tf32", "bf16")
 """Auto and the keys of mbrl.core.accelerate.MODES; keys of mbrl.core.precision.PRECISIONS."""
-
-
-class Rule(NamedTuple):
-    """A condition on one value, and how to say it."""
-
-    holds: Callable[[Any], bool]
-    text: str
-
-
-def at_least(low: float) -> Rule:
-    """x >= low."""
-    return Rule(lambda x: x >= low, f"at least {low}")
-
-
-def at_most(high: float) -> Rule:
-    """x <= high."""
-    return Rule(lambda x: x <= high, f"at most {high}")
-
-
-def above(low: float) -> Rule:
-    """x > low."""
-    return Rule(lambda x: x > low, f"more than {low}")
-
-
-def within(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Rule:
-    """low <= x <= high, either end optionally excluded."""
-    text = f"in {'(' if low_open else '['}{low}, {high}{')' if high_open else ']'}"
-    return Rule(
-        lambda x: (low < x if low_open else low <= x) and (x < high if high_open else x <= high), text
-    )
-
-
-def each(rule: Rule) -> Rule:
-    """A list with at least one entry, every one of which satisfies the rule."""
-    return Rule(lambda xs: len(xs) > 0 and all(map(rule.holds, xs)), f"a list with every entry {rule.text}")
-
-
-def interval() -> Rule:
-    """[low, high]."""
-    return Rule(lambda xs: len(xs) == 2 and xs[0] < xs[1], "two numbers, the lower first")
-
-
-COUNT = at_least(1)
-RATE = above(0)
-SYNTHETIC = {"starts": COUNT, "refresh_every": COUNT, "retain": COUNT}
-SAC = {
-    "num_critics": COUNT,
-    "eta": at_least(0),
-    "hidden": each(COUNT),
-    "gamma": within(0, 1),
-    "tau": within(0, 1, low_open=True),
-    "actor_lr": RATE,
-    "actor_lr_cosine": COUNT,
-    "critic_lr": RATE,
-    "alpha_lr": RATE,
-    "pretrain_epochs": at_least(0),
-    "pretrain_lr": RATE,
-    "alpha": above(0),
-    "alpha_max": above(0),
-    "log_std_bounds": interval(),
-}
-RULES: dict[type, dict[str, Rule]] = {
-    schema.EnsembleConf: {
-        "members": COUNT,
-        "elites": COUNT,
-        "hidden": each(COUNT),
-        "lr": RATE,
-        "batch_size": COUNT,
-        "weight_decay": each(at_least(0)),
-        "logvar_init": interval(),
-        "logvar_coef": at_least(0),
-        "holdout_fraction": within(0, 1, low_open=True, high_open=True),
-        "holdout_max": COUNT,
-        "improvement": within(0, 1, high_open=True),
-        "patience": COUNT,
-        "max_epochs": COUNT,
-    },
-    schema.TrueDynamicsConf: {"threads": COUNT},
-    schema.InterpolatedConf: {"threads": COUNT, "weight": within(-1, 1)},
-    schema.RewardPenaltyConf: {"coefficient": at_least(0)},
-    schema.MorelConf: {
-        "threshold": at_least(0),
-        "coefficient": at_least(0),
-        "kappa": at_least(0),
-        "offset": at_most(0),
-    },
-    schema.ConstantEdgeConf: {"cost": at_least(0)},
-    schema.OracleEdgeConf: {"rollouts": COUNT, "horizon": COUNT},
-    schema.RolloutConf: {**SYNTHETIC, "horizon": COUNT},
-    schema.RamboConf: {
-        **SYNTHETIC,
-        "horizon": COUNT,
-        "adv_weight": at_least(0),
-        "model_every": COUNT,
-        "model_updates": at_least(0),
-        "model_lr": RATE,
-        "model_batch_size": COUNT,
-    },
-    schema.CustomSourceConf: SYNTHETIC,
-    schema.SacConf: SAC,
-    schema.MobileConf: {**SAC, "beta": at_least(0), "samples": COUNT},
-    schema.ComboConf: {**SAC, "cql_weight": at_least(0), "temperature": RATE, "repeats": COUNT},
-    schema.BcConf: {"hidden": each(COUNT), "lr": RATE},
-    schema.TrainConf: {
-        "updates": COUNT,
-        "batch_size": COUNT,
-        "real_ratio": within(0, 1, low_open=True),
-        "eval_every": COUNT,
-        "eval_episodes": COUNT,
-        "eval_max_steps": COUNT,
-        "bias_states": at_least(0),
-        "bias_horizon": COUNT,
-        "log_every": COUNT,
-        "checkpoint_every": COUNT,
-        "q_limit": RATE,
-    },
-}
-"""Ranges by schema and field; a field that is null is not checked, and no number may be inf or nan."""
 
 
 def validate(config: Config) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mbrl.agents.combo import STATES
 from mbrl.conf import compose, validate
+from mbrl.conf.rules import RULES
 from mbrl.conf.schema import (
     BcConf,
     ComboConf,
@@ -21,7 +22,7 @@ from mbrl.conf.schema import (
     SacConf,
     TrainConf,
 )
-from mbrl.conf.validate import ACCELERATE, ACTIVATIONS, COMBO_STATES, PRECISION, RULES
+from mbrl.conf.validate import ACCELERATE, ACTIVATIONS, COMBO_STATES, PRECISION
 from mbrl.core import nets
 from mbrl.core.accelerate import MODES
 from mbrl.core.errors import ConfigError
@@ -70,7 +71,7 @@ def test_the_published_defaults_are_sound() -> None:
         ({"source": RolloutConf(horizon=0)}, "source.horizon must be at least 1, got 0"),
         ({"source": NoSourceConf()}, "source=none does not make"),
         ({"train": TrainConf(real_ratio=1.0)}, "choose source=none instead"),
-        ({"train": TrainConf(real_ratio=0.0)}, "train.real_ratio must be in (0, 1], got 0.0"),
+        ({"train": TrainConf(real_ratio=-0.1)}, "train.real_ratio must be in [0, 1], got -0.1"),
         ({"train": TrainConf(updates=0)}, "train.updates must be at least 1, got 0"),
         ({"train": TrainConf(q_limit=float("inf"))}, "train.q_limit must be more than 0, got inf"),
         ({"agent": SacConf(num_critics=1)}, "agent.num_critics of 2 or more"),

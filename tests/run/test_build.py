@@ -15,6 +15,7 @@ CHOICES = all_choices()
 RUNS = [
     *([f"agent={agent}"] for agent in CHOICES["agent"] if agent != "custom"),
     ["agent=sac", "source=none"],
+    ["agent=sac", "source=pjap", "train.real_ratio=0"],
     ["agent=ravl", "dynamics.per_seed=true", "seeds=[3,1]"],
     ["agent=mobile", "dynamics.per_seed=true", "seeds=[3,1]", "edge=constant"],
     ["agent=combo", "agent.states=model", "seeds=[3,1]"],

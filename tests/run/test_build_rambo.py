@@ -12,7 +12,7 @@ from mbrl.core.log import read_metrics
 from mbrl.dynamics import Ensemble, load_model
 from mbrl.run.build import dataset_from_config, train_from_config
 from mbrl.run.build.adversary import adversary_from_config
-from mbrl.run.build.parts import source_from_config
+from mbrl.run.build.source import source_from_config
 from tests.fakes import Walk
 
 

@@ -16,7 +16,7 @@ from mbrl.dynamics import Ensemble, Interpolated, TrueDynamics
 from mbrl.run.build import dataset_from_config, dynamics_from_config, train_from_config
 from mbrl.run.build.audit import audit_run
 from mbrl.run.build.model import fit_is_due, true_dynamics
-from mbrl.run.build.parts import source_from_config
+from mbrl.run.build.source import source_from_config
 from mbrl.run.build.starts import starts_for
 
 CPU = torch.device("cpu")

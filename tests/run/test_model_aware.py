@@ -9,7 +9,7 @@ from mbrl.core.checkpoint import load_tree
 from mbrl.core.log import read_metrics
 from mbrl.dynamics.true_dynamics import TrueDynamics
 from mbrl.run.build import dataset_from_config, train_from_config
-from mbrl.run.build.parts import source_from_config
+from mbrl.run.build.source import source_from_config
 
 RATES = ("agent.actor_lr=1e-3", "agent.critic_lr=1e-3", "agent.alpha_lr=1e-3", "agent.actor_lr_cosine=6")
 

@@ -11,23 +11,24 @@ from mbrl.conf.stack import whole
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
 from mbrl.diagnose.plots import draw_run
 from mbrl.dynamics.mujoco_envs import side_by_side
+from mbrl.run.build.agent import agent_from_config, check_agents
 from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config
 from mbrl.run.build.parts import (
-    agent_from_config,
     dataset_from_config,
     evaluation_from_config,
     evaluation_metrics,
     experience_from_config,
     identity,
     schedule_from_config,
-    source_from_config,
 )
 from mbrl.run.build.points import points_from_config, run_config, save_configs
 from mbrl.run.build.pretrain import pretrain_from_config
+from mbrl.run.build.source import flat_dataset, needs_model, source_from_config
 from mbrl.run.build.speed import mode_from_config, precision_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
@@ -48,13 +49,15 @@ def train_from_config(config: Config) -> Path:
         check_resume(config, load_config(folder / "config.yaml"))
     points = points_from_config(config)
     dataset = dataset_from_config(config)
+    check_agents(config.agent.name, dataset.layout)
     save_configs(config)
     config = whole(config)
     looks = evaluation_from_config(config, dataset, device)  # before the fit: it may find what is missing
     source = dynamics = None
-    if config.source.name != "none":
+    if needs_model(config):
         with FitLog(folder) as log:
-            dynamics = dynamics_from_config(config, dataset, device, on_epoch=log)
+            dynamics = dynamics_from_config(config, flat_dataset(dataset), device, on_epoch=log)
+    if config.source.name != "none":
         oracle = oracle_from_config(config, dataset, device)
         source = source_from_config(config, dataset, dynamics, device, oracle=oracle)
     agent = agent_from_config(
@@ -62,6 +65,7 @@ def train_from_config(config: Config) -> Path:
         dataset.obs_dim,
         dataset.action_dim,
         device,
+        layout=dataset.layout,
         dynamics=dynamics,
         edge=edge_from_config(config, dataset, device),
     )
@@ -104,7 +108,8 @@ def evaluate_run(
     chosen = list(config.seeds) if seeds is None else list(seeds)
     if missing := set(chosen) - set(meta["seeds"]):
         raise MismatchError(f"{folder}/checkpoint has seeds {meta['seeds']}, not {sorted(missing)}")
-    agent = agent_from_config(config, dataset["obs_dim"], dataset["action_dim"], here)
+    layout = Layout.from_dict(dataset["agents"]) if "agents" in dataset else None
+    agent = agent_from_config(config, dataset["obs_dim"], dataset["action_dim"], here, layout=layout)
     agent.load_state_dict(tree["agent"])
     env, cap = EnvSpec(**dataset["env"]), config.train.eval_max_steps
     options = {"episodes": episodes, "max_steps": cap, "together": side_by_side}

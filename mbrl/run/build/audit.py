@@ -19,10 +19,12 @@ from mbrl.diagnose.audit import write_audit
 from mbrl.diagnose.measure import Subject, measure
 from mbrl.dynamics import TrueDynamics
 from mbrl.run.adversarial import AdversarialRollouts
+from mbrl.run.build.agent import agent_from_config
 from mbrl.run.build.edge import edge_from_config, oracle_from_config
 from mbrl.run.build.model import dynamics_from_config, fit_is_due, learned_conf, true_dynamics
-from mbrl.run.build.parts import agent_from_config, dataset_from_config, source_from_config
+from mbrl.run.build.parts import dataset_from_config
 from mbrl.run.build.points import run_config
+from mbrl.run.build.source import needs_model, source_from_config
 from mbrl.run.envs import current_versions
 from mbrl.run.frozen import frozen_seeds
 
@@ -107,6 +109,16 @@ def _dataset(config: Config, meta: dict[str, Any], where: Path) -> OfflineDatase
     return dataset
 
 
+def _check_auditable(config: Config, dataset: OfflineDataset) -> None:
+    """Raise ConfigError for a run without a rollout whose reach could be looked at."""
+    if dataset.layout is not None:
+        raise ConfigError(f"reach audits are of one agent's rollouts, and {dataset.id} is of several")
+    if config.source.name != "none" and not needs_model(config):
+        raise ConfigError(
+            f"reach audits are of rollouts in a model, which source={config.source.name} does not make"
+        )
+
+
 def _subject(
     config: Config,
     dataset: OfflineDataset,
@@ -117,6 +129,7 @@ def _subject(
 ) -> Subject:
     """The run as it was at the checkpoint."""
     dynamics = source = None
+    _check_auditable(config, dataset)
     if config.source.name != "none":
         dynamics = dynamics_from_config(config, dataset, device)
         oracle = oracle_from_config(config, dataset, device)
