@@ -1,6 +1,6 @@
 """Offline data: files, Minari, arrays and our own collection, all as one record of transitions."""
 
-from mbrl.datasets.arrays import from_arrays, read_npz
+from mbrl.datasets.arrays import from_arrays, from_joint_arrays, read_npz
 from mbrl.datasets.d4rl_env import from_d4rl_env
 from mbrl.datasets.dataset import OfflineDataset, Stats
 from mbrl.datasets.extract import Extracted, extract
@@ -18,6 +18,7 @@ __all__ = [
     "extract",
     "from_arrays",
     "from_d4rl_env",
+    "from_joint_arrays",
     "load",
     "missing_reference",
     "normalized_score",

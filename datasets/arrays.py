@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mbrl.core.errors import DataError
+from mbrl.core.joint import Layout
 from mbrl.datasets.assemble import assemble
 from mbrl.datasets.binding import env_from_attributes, text
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
+from mbrl.datasets.joint import ATTRIBUTE, flat_columns, layout_from
 from mbrl.datasets.locate import checked_id, existing_file, local_id
 from mbrl.datasets.record import KEYS, record_from
 
-_ATTRIBUTES = ("env_id", "env_kwargs", "versions", "behaviour", "dataset_id")
+_ATTRIBUTES = ("env_id", "env_kwargs", "versions", "behaviour", "dataset_id", ATTRIBUTE)
 
 
 def from_arrays(
@@ -53,10 +56,39 @@ def from_arrays(
     return assemble(record_from(columns, id), id=checked_id(id), **options)
 
 
+def from_joint_arrays(
+    observations: ArrayLike | Sequence[ArrayLike],
+    actions: ArrayLike | Sequence[ArrayLike],
+    rewards: ArrayLike,
+    terminals: ArrayLike,
+    timeouts: ArrayLike | None = None,
+    next_observations: ArrayLike | Sequence[ArrayLike] | None = None,
+    qpos: ArrayLike | None = None,
+    qvel: ArrayLike | None = None,
+    *,
+    layout: Layout | None = None,
+    id: str = "local/arrays",
+    **options: Any,
+) -> OfflineDataset:
+    """`from_arrays` for several agents, with one reward and one end for all of them.
+
+    observations, actions, next_observations: a list of one array [B, size] an agent; or one array [B, N, size]
+    with zeros after each agent's own entries and `layout` to say how many these are (not needed where all agents
+    have the same sizes). options: see `assemble`; without env=EnvSpec(...) give lineage=, a part of the id.
+
+    Raises DataError naming the array, agent and row at fault, and MismatchError for an environment of another
+    lineage.
+    """
+    layout, obs, action, next_obs = flat_columns(observations, actions, next_observations, layout, id)
+    rest = (rewards, terminals, timeouts, next_obs, qpos, qvel)
+    return from_arrays(obs, action, *rest, id=id, layout=layout, **options)
+
+
 def read_npz(path: str | Path, *, id: str | None = None, **options: Any) -> OfflineDataset:
     """The dataset in an npz file with the keys of `read_hdf5`; qpos and qvel also without "infos/".
 
-    env_id, env_kwargs, versions, behaviour and dataset_id may be strings among the keys. Nothing is unpickled.
+    env_id, env_kwargs, versions, behaviour, dataset_id and agents may be strings among the keys. Nothing is
+    unpickled.
     Raises DataError, with the file and key, for a file that is not npz, damaged, or without usable data.
     """
     path = existing_file(path)
@@ -70,6 +102,7 @@ def read_npz(path: str | Path, *, id: str | None = None, **options: Any) -> Offl
         sha256=file_sha256(path),
         recorded_env=env_from_attributes(attributes, str(path)),
         behaviour=text(attributes.get("behaviour", "")),
+        layout=layout_from(attributes, str(path)),
         **options,
     )
 

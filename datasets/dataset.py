@@ -101,6 +101,7 @@ class OfflineDataset:
             f"dataset {self.id}",
             f"  transitions  {s.transitions:,} (obs {self.obs_dim}, action {self.action_dim}"
             f"{', simulator state' if self.transitions.sim_state is not None else ''})",
+            *_agents(self.layout),
             f"  episodes     {s.episodes:,}, mean length {s.length_mean:.1f}",
             f"  return       min {s.return_min:.2f}, mean {s.return_mean:.2f}, max {s.return_max:.2f}",
             f"  terminals    {s.terminals:,}, timeouts {s.timeouts:,}",
@@ -111,6 +112,13 @@ class OfflineDataset:
         if self.behaviour:
             lines.append(f"  behaviour    {self.behaviour}")
         return "\n".join(lines + [f"  note         {note}" for note in s.notes])
+
+
+def _agents(layout: Layout | None) -> list[str]:
+    if layout is None:
+        return []
+    sizes = zip(layout.names, layout.obs_dims, layout.action_dims, strict=True)
+    return [f"  agents       {', '.join(f'{n} (obs {o}, action {a})' for n, o, a in sizes)}"]
 
 
 def _dropped(dropped: Mapping[str, int]) -> str:

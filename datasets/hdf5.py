@@ -12,6 +12,7 @@ from mbrl.datasets.assemble import assemble
 from mbrl.datasets.binding import d4rl_env, env_from_attributes, text
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
+from mbrl.datasets.joint import layout_from
 from mbrl.datasets.locate import checked_id, existing_file, local_id
 from mbrl.datasets.record import KEYS, Record, record_from
 
@@ -23,7 +24,8 @@ def read_hdf5(path: str | Path, *, id: str | None = None, **options: Any) -> Off
 
     Keys: observations [N, O], actions [N, A] in [-1, 1], rewards, terminals [N]; optional timeouts [N],
     next_observations [N, O], infos/qpos [N, nq], infos/qvel [N, nv]. Optional attributes: env_id, env_kwargs
-    and versions (JSON), behaviour, dataset_id. Other keys are left alone.
+    and versions (JSON), behaviour, dataset_id; of several agents, whose columns stand side by side without padding,
+    agents (JSON of mbrl.core.joint.Layout.as_dict). Other keys are left alone.
     id: "local/" and the attribute dataset_id or the file's name, unless given. An id "d4rl/..." says that
     this is D4RL's own file. options: see `assemble`.
 
@@ -40,6 +42,7 @@ def read_hdf5(path: str | Path, *, id: str | None = None, **options: Any) -> Off
         sha256=file_sha256(path),
         recorded_env=_recorded_env(id, attributes, path),
         behaviour=text(attributes.get("behaviour", "")),
+        layout=layout_from(attributes, str(path)),
         **options,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from mbrl.core.errors import DataError
+from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
 from mbrl.datasets.record import Record
 
@@ -16,7 +17,8 @@ class Recording:
 
     record: all columns present but qpos and qvel where there is no simulator; actions in [-1, 1]; the last
     row ends an episode. next_qpos [N, nq], next_qvel [N, nv]: simulator state at `next_observations`.
-    behaviour: the policy in words. seed: the one seed everything was drawn from.
+    behaviour: the policy in words. seed: the one seed everything was drawn from. layout: of several agents, whose
+    columns stand side by side without padding.
     """
 
     record: Record
@@ -26,6 +28,7 @@ class Recording:
     behaviour: str
     seed: int
     dataset_id: str
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         """Raise DataError for no rows, a missing column or an open last episode."""
@@ -58,7 +61,7 @@ class Recording:
 def join(parts: Sequence[Recording], dataset_id: str) -> Recording:
     """The parts one after another, under one name; raises DataError for parts of different environments."""
     first = parts[0]
-    if any(part.env != first.env for part in parts):
+    if any((part.env, part.layout) != (first.env, first.layout) for part in parts):
         raise DataError(f"{dataset_id}: parts come from {[part.env.id for part in parts]}")
     columns = {f.name: _stacked([getattr(part.record, f.name) for part in parts]) for f in fields(Record)}
     return replace(

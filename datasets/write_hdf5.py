@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from mbrl.core.errors import ConfigError
+from mbrl.datasets.joint import ATTRIBUTE
 from mbrl.datasets.record import KEYS
 from mbrl.datasets.recording import Recording
 
@@ -25,7 +26,7 @@ def write_hdf5(
     compression: int = 6,
 ) -> Path:
     """Write D4RL's keys, float32 (flags bool, simulator state float64), gzip, one attribute each for
-    env_id, env_kwargs and versions (JSON), behaviour, seed and dataset_id.
+    env_id, env_kwargs and versions (JSON), behaviour, seed and dataset_id, and of several agents `agents` (JSON).
 
     next_observations=False leaves that column out, for size: readers then take the next row, and lose the
     last transition of each episode. The file appears under its name only when it is whole. The same
@@ -93,3 +94,5 @@ def _write_attributes(file: h5py.File, recording: Recording) -> None:
     file.attrs["behaviour"] = recording.behaviour
     file.attrs["seed"] = recording.seed
     file.attrs["dataset_id"] = recording.dataset_id
+    if recording.layout is not None:
+        file.attrs[ATTRIBUTE] = json.dumps(recording.layout.as_dict())

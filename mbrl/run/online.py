@@ -114,8 +114,8 @@ def train_online(
 
 
 def choose(policy: Policy, obs: np.ndarray, streams: Streams | None = None) -> np.ndarray:
-    """Action [A] for one observation [O]."""
-    batch = torch.from_numpy(obs).view(1, 1, -1).to(device_of(policy))
+    """Action [A] for one observation [O]; of several agents [N, A] for [N, O]."""
+    batch = torch.from_numpy(obs).view(1, 1, *obs.shape).to(device_of(policy))
     with torch.no_grad():
         return policy.act(batch, streams)[0, 0].cpu().numpy()
 

@@ -10,7 +10,7 @@ from mbrl.core.seeds import Streams, child_seed
 from mbrl.core.types import EnvSpec, Transitions
 from mbrl.datasets.record import Record
 from mbrl.datasets.recording import Recording
-from mbrl.run.envs import current_versions, make_env, sim_state
+from mbrl.run.envs import current_versions, layout_of, make_env, sim_state
 
 DEFAULT_CAP = 1000
 """Step cap for environments without a time limit of their own."""
@@ -19,7 +19,10 @@ SAMPLED = ("obs", "action", "reward", "next_obs", "terminal", "timeout")
 
 
 class Replay:
-    """One environment that is stepped, and its first `capacity` transitions in order."""
+    """One environment that is stepped, and its first `capacity` transitions in order.
+
+    Of N agents the rows have an axis of agents, and a recording has their columns side by side.
+    """
 
     def __init__(self, env: EnvSpec, capacity: int, *, seed: int, purpose: str) -> None:
         """Episode n starts from a seed made of (seed, purpose, n). Raises ConfigError as `make_env` does."""
@@ -27,6 +30,7 @@ class Replay:
             raise ConfigError(f"{capacity} steps to record; at least 1 is needed")
         self.env = make_env(env)
         self.spec = EnvSpec(env.id, dict(env.kwargs), current_versions())
+        self.layout = layout_of(self.env)
         self.cap = self.env.spec.max_episode_steps or DEFAULT_CAP
         self.seed, self.purpose = seed, purpose
         self.size = self.episodes = 0
@@ -36,7 +40,7 @@ class Replay:
         self.arrays = {name: tensor.numpy() for name, tensor in self.rows.items()}
 
     def step(self, action: np.ndarray) -> bool:
-        """Advance by action [A], clipped to [-1, 1], and keep the row; True if that ended the episode.
+        """Advance by action [A] or [N, A], clipped to [-1, 1], and keep the row; True if that ended the episode.
 
         Raises DivergenceError for an action that is not finite.
         """
@@ -70,6 +74,13 @@ class Replay:
             name: array[: self.size if rows is None else rows].copy() for name, array in self.arrays.items()
         }
         kept["timeout"][-1] |= not kept["terminal"][-1]
+        if self.layout is not None:
+            flat = {
+                "obs": self.layout.flat_obs,
+                "next_obs": self.layout.flat_obs,
+                "action": self.layout.flat_action,
+            }
+            kept |= {name: fn(torch.from_numpy(kept[name])).numpy() for name, fn in flat.items()}
         has_state = "sim_state" in kept
         nq = self.env.unwrapped.model.nq if has_state else 0
         return Recording(
@@ -89,6 +100,7 @@ class Replay:
             behaviour=behaviour,
             seed=self.seed,
             dataset_id=dataset_id,
+            layout=self.layout,
         )
 
     def close(self) -> None:
@@ -107,9 +119,9 @@ class Replay:
 
 
 def _allocate(env: gymnasium.Env, capacity: int, state: np.ndarray | None) -> dict[str, Tensor]:
-    o, a = env.observation_space.shape[0], env.action_space.shape[0]
-    rows = {"obs": torch.zeros(capacity, o), "next_obs": torch.zeros(capacity, o)}
-    rows |= {"action": torch.zeros(capacity, a), "reward": torch.zeros(capacity)}
+    o, a = env.observation_space.shape, env.action_space.shape
+    rows = {"obs": torch.zeros(capacity, *o), "next_obs": torch.zeros(capacity, *o)}
+    rows |= {"action": torch.zeros(capacity, *a), "reward": torch.zeros(capacity)}
     rows |= {name: torch.zeros(capacity, dtype=torch.bool) for name in ("terminal", "timeout")}
     if state is not None:
         shape = (capacity, len(state))

@@ -18,7 +18,7 @@ def stepped(
     """Uniform actions, a few terminal episodes, the last one cut."""
     replay = Replay(EnvSpec(env_id, kwargs), steps, seed=seed, purpose="test")
     generator = torch.Generator().manual_seed(seed)
-    actions = 2 * torch.rand(steps, replay.arrays["action"].shape[1], generator=generator) - 1
+    actions = 2 * torch.rand(steps, *replay.arrays["action"].shape[1:], generator=generator) - 1
     for action in actions.numpy():
         replay.step(action)
     replay.close()
