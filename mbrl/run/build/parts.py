@@ -23,7 +23,7 @@ def dataset_from_config(config: Config) -> OfflineDataset:
     env = EnvSpec(conf.env, conf.env_kwargs) if conf.env else None
     dataset = load(conf.source, env=env)
     if dataset.env is not None:
-        check_dims(dataset.env, dataset.obs_dim, dataset.action_dim)
+        check_dims(dataset.env, dataset.obs_dim, dataset.action_dim, dataset.layout)
         for warning in version_warnings(dataset.env):
             print(f"  warning      {warning}")
     return dataset
