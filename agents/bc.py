@@ -17,6 +17,8 @@ from mbrl.core.types import Transitions
 class BC:
     """S stacked policies regressed on the data's actions; deterministic, as a squared error has no width."""
 
+    deterministic = True
+
     def __init__(
         self,
         obs_dim: int,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mbrl.agents import fused
+from mbrl.agents.squashed import log_density, moments
 from mbrl.core.maths import squashed_sample
 from mbrl.core.nets import StackedMLP, hidden_bias, uniform
 from mbrl.core.seeds import Streams
@@ -55,6 +56,14 @@ class Actor(nn.Module):
     def mode(self, obs: Tensor) -> Tensor:
         """The deterministic action tanh(mean) [S, B, A]."""
         return torch.tanh(self(obs)[0])
+
+    def log_prob(self, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s) [S, B], differentiable in action [S, B, A], finite for any (`log_density`)."""
+        return log_density(action, *self(obs)).sum(-1)
+
+    def gaussian(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std [S, B, A] of the action itself (`moments`)."""
+        return moments(*self(obs))
 
 
 class Critics(nn.Module):

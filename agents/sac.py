@@ -119,6 +119,14 @@ class SAC:
         action, log_prob = self.actor.sample(obs, streams.randn(obs.shape[-2], self.action_dim))
         return action, -self.value_alpha.unsqueeze(-1) * log_prob
 
+    def log_prob(self, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s) [S, B] for obs [S, B, O], differentiable in action [S, B, A] and finite for any."""
+        return self.actor.log_prob(obs, action)
+
+    def gaussian(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std [S, B, A] of the policy's action at obs [S, B, O]."""
+        return self.actor.gaussian(obs)
+
     @torch.no_grad()
     def values(self, obs: Tensor) -> Tensor:
         """Q_i(s, pi(s)) [S, N, B] of every critic at the deterministic action, for obs [S, B, O]."""

@@ -11,19 +11,15 @@ from torch import Tensor, nn
 
 from mbrl.agents import fused
 from mbrl.agents.multi.views import View
+from mbrl.agents.squashed import log_density, moments
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.joint import Layout
-from mbrl.core.maths import HALF_LOG_2PI, gaussian_log_prob, tanh_log_det
+from mbrl.core.maths import HALF_LOG_2PI, tanh_log_det
 from mbrl.core.nets import StackedMLP, affine, hidden_bias, uniform
 from mbrl.core.seeds import Streams
 
 Start = Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
 """A joint action [N][A], or one a seed [S][N][A]; what it says of padding does not matter."""
-
-BOUND = 1 - 1e-6
-"""Actions beyond +-BOUND have the density of the action there: that of tanh of a Gaussian has no end at +-1."""
-NODES = 64
-"""Quantiles that the moments of an action are taken from."""
 
 
 def require_shape(name: str, x: Tensor, layout: Layout) -> None:
@@ -126,31 +122,13 @@ class GaussianActors(Actors):
         return torch.where(self.action_mask, torch.tanh(u), 0.0), self._total(log_prob)
 
     def log_prob(self, obs: Tensor, action: Tensor) -> Tensor:
-        """log pi_i(a_i|o_i) [S, B, N], differentiable in action [S, B, N, A], finite for any.
-
-        Beyond +-BOUND value and gradient are those at +-BOUND, so that the gradient still leads inwards.
-        """
-        action = torch.where(self.action_mask, action, 0.0)
-        inside = action + (action.clamp(-BOUND, BOUND) - action).detach()
-        u = torch.atanh(inside)
-        return self._total(gaussian_log_prob(u, *self(obs)) - tanh_log_det(u))
+        """log pi_i(a_i|o_i) [S, B, N], differentiable in action [S, B, N, A], finite for any (`log_density`)."""
+        return self._total(log_density(torch.where(self.action_mask, action, 0.0), *self(obs)))
 
     def gaussian(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std [S, B, N, A] of the actions themselves: the moments of tanh of a Gaussian, by quadrature.
-
-        Over NODES equally likely quantiles, scaled to unit variance: right to first order for a narrow policy,
-        and for a wide one, which is nearly two-valued, to about 1 / NODES. Padding: mean 0, std 1. No std is below
-        1e-4, so that a saturated policy stays a density.
-        """
-        mean, log_std = self(obs)
-        quantile = (torch.arange(NODES, device=obs.device, dtype=mean.dtype) + 0.5) / NODES
-        z = torch.special.ndtri(quantile)
-        z = z / z.square().mean().sqrt()
-        action = torch.tanh(mean.unsqueeze(-1) + log_std.exp().unsqueeze(-1) * z)
-        std = action.std(dim=-1, correction=0).clamp_min(1e-4)
-        return torch.where(self.action_mask, action.mean(dim=-1), 0.0), torch.where(
-            self.action_mask, std, 1.0
-        )
+        """Mean and std [S, B, N, A] of the actions themselves (`moments`); of padding 0 and 1."""
+        mean, std = moments(*self(obs))
+        return torch.where(self.action_mask, mean, 0.0), torch.where(self.action_mask, std, 1.0)
 
     def _total(self, log_prob: Tensor) -> Tensor:
         return torch.where(self.action_mask, log_prob, 0.0).sum(-1)
