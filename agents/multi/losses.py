@@ -58,9 +58,13 @@ def truncated_noise(mean: Tensor, std: float, uniform: Tensor) -> tuple[Tensor, 
     density is not its own, and the importance weights of CQL would be wrong.
     """
     low, high = (torch.special.ndtr((bound - mean) / std) for bound in (-1.0, 1.0))
-    z = torch.special.ndtri(low + (high - low) * uniform)
-    # Rounding may take the inverse to an infinity at the ends of the interval.
-    action = torch.where(z.isfinite(), mean + std * z, torch.sign(z)).clamp(-1.0, 1.0)
+    above = torch.special.ndtr((mean - 1.0) / std)
+    uniform = uniform.clamp_min(2.0**-25)
+    left = low + (high - low) * uniform
+    right = above + (high - low) * (1.0 - uniform)
+    # From the nearer tail: next to 1 a probability is rounded so far that its quantile could be any number.
+    z = torch.where(left < 0.5, torch.special.ndtri(left), -torch.special.ndtri(right))
+    action = (mean + std * z).clamp(-1.0, 1.0)
     log_std = mean.new_tensor(std).log()
     return action, gaussian_log_prob(action, mean, log_std) - torch.log(high - low)
 
