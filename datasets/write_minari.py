@@ -40,7 +40,12 @@ def write_minari(
     own scale, observations in its own precision, and infos/qpos and infos/qvel with one entry an
     observation. root: folder of Minari datasets, by default Minari's own. The dataset appears under its
     name only when it is whole. Returns its folder. Raises ConfigError as `check_minari` does.
+    Data of several agents it refuses with a ConfigError, too.
     """
+    if recording.layout is not None:
+        raise ConfigError(
+            f"{recording.dataset_id}: Minari has no form for data of several agents; write HDF5"
+        )
     root = check_minari(recording.dataset_id, root=root, data_format=data_format, overwrite=overwrite)
     target = root / recording.dataset_id
     # Minari writes below the root named by an environment variable and never overwrites: so it writes to a

@@ -1,7 +1,7 @@
-"""Record offline data, from online SAC trained here or from a policy file, as HDF5 and as Minari datasets.
+"""Record offline data, from online SAC trained here, policy files or a run's agent, as HDF5 and Minari datasets.
 
-    python scripts/collect.py --env HalfCheetah-v5 --train-steps 50000 --record 20000 --out data \\
-        --kinds random medium medium-replay medium-expert expert
+python scripts/collect.py --env HalfCheetah-v5 --train-steps 50000 --kinds random medium expert --out data
+python scripts/collect.py --env mamujoco/Hopper-3x1-v1 --policy ppo.npz trpo.npz --noise 0.2 --out data
 """
 
 import argparse
@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mbrl.agents import SAC
-from mbrl.agents.policy_file import load_policy
 from mbrl.conf.cli import reported_errors
 from mbrl.core.device import pick_device
 from mbrl.core.types import EnvSpec
 from mbrl.datasets.recording import Recording
-from mbrl.run.behaviour import Noisy
+from mbrl.run.build.recorded import dataset_names, policies_recording, run_recording
 from mbrl.run.collect import KINDS, Collector
 from mbrl.run.outputs import FORMATS, Outputs
 
@@ -28,14 +27,18 @@ def options() -> argparse.ArgumentParser:
     p.add_argument("--sampled", action=argparse.BooleanOptionalAction, default=True, help="or mean actions")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, required=True, help="folder of the HDF5 files")
-    p.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="(both)")
+    p.add_argument("--formats", nargs="+", choices=FORMATS, help="(both; of several agents hdf5)")
     p.add_argument("--minari-format", choices=("hdf5", "arrow"), default="hdf5", help="(%(default)s)")
     p.add_argument("--overwrite", action="store_true", help="replace datasets of the same name")
     p.add_argument("--next-observations", action=argparse.BooleanOptionalAction, default=True)
-    p.add_argument("--policy", type=Path, metavar="NPZ", help="policy to record; see mbrl.agents.policy_file")
-    p.add_argument("--noise", type=float, default=0.0, help="its Gaussian action noise, std (%(default)s)")
-    online = p.add_argument_group("from online SAC, unless there is a policy")
-    online.add_argument("--kinds", nargs="+", choices=KINDS, default=["medium-replay"], help="%(default)s")
+    way = p.add_mutually_exclusive_group()
+    way.add_argument("--policy", type=Path, nargs="+", metavar="NPZ", help="files of mbrl.agents.policy_file")
+    way.add_argument("--run", type=Path, help="run folder whose agent to record")
+    way.add_argument("--kinds", nargs="+", choices=KINDS, default=["medium-replay"], help="%(default)s")
+    p.add_argument("--name", help="of the data of a policy or a run, if not theirs")
+    p.add_argument("--noise", type=float, default=0.0, help="std of noise on their actions (%(default)s)")
+    p.add_argument("--run-seed", type=int, help="which of the run's seeds, if not the first")
+    online = p.add_argument_group("online SAC, which gives all kinds but random")
     online.add_argument("--train-steps", type=int, dest="steps", default=1_000_000, help="(%(default)s)")
     online.add_argument("--warmup", type=int, default=1000, help="first steps, uniform actions (%(default)s)")
     online.add_argument("--updates-per-step", type=float, default=1.0, help="(%(default)s)")
@@ -53,10 +56,9 @@ def pick(args: argparse.Namespace, *names: str) -> dict[str, object]:
 
 def recordings(args: argparse.Namespace, collector: Collector) -> Iterator[Recording]:
     if args.policy:
-        obs_dim, action_dim = collector.dims
-        policy = Noisy(load_policy(args.policy, obs_dim=obs_dim, action_dim=action_dim), args.noise)
-        yield collector.following(policy, args.policy.stem, f"{args.policy.name}, noise {args.noise}")
-        return
+        return (yield policies_recording(collector, args.policy, **pick(args, "noise", "name")))
+    if args.run:
+        return (yield run_recording(collector, args.run, **pick(args, "noise", "name", "run_seed", "device")))
     if set(args.kinds) != {"random"}:
         agent = SAC(*collector.dims, seeds=[args.seed], hidden=args.hidden, device=pick_device(args.device))
         collector.learn(agent, **pick(args, "steps", "warmup", "updates_per_step", "batch_size"))
@@ -64,10 +66,11 @@ def recordings(args: argparse.Namespace, collector: Collector) -> Iterator[Recor
 
 
 def main(args: argparse.Namespace) -> None:
-    env = EnvSpec(args.env, args.env_kwargs)
-    collector = Collector(env, args.record, **pick(args, "seed", "sampled", "medium_fraction", "medium_step"))
+    how = pick(args, "seed", "sampled", "medium_fraction", "medium_step")
+    collector = Collector(EnvSpec(args.env, args.env_kwargs), args.record, **how)
     outputs = Outputs(args.out, **pick(args, "formats", "minari_format", "overwrite", "next_observations"))
-    outputs.check([collector.id(kind) for kind in ([args.policy.stem] if args.policy else args.kinds)])
+    names = dataset_names(**pick(args, "policy", "run", "name", "kinds"))
+    outputs.check([collector.id(name) for name in names], collector.layout)
     for recording in recordings(args, collector):
         print(recording.summary(), *outputs.write(recording), sep="\n")
 

@@ -1,5 +1,8 @@
 """Simple behaviours to record: uniform actions, and Gaussian noise around a policy."""
 
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +25,17 @@ class Uniform:
         shape = obs.shape[1:-1]
         action = 2 * (streams or self.streams).rand(*shape, self.action_dim) - 1
         return _unpadded(action, self.layout)
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """An environment of several agents that one agent could act in: they share out what it would do."""
+
+    def global_obs(self) -> np.ndarray:
+        """What the one agent would see now [O]."""
+
+    def split_action(self, action: np.ndarray) -> np.ndarray:
+        """Its action [A] as the team's [N, A]."""
 
 
 class Noisy:
