@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Guide
-from mbrl.dynamics.diffusion.guidance import GUIDES, SCHEDULES, View, unit
+from mbrl.dynamics.diffusion.guidance import BACKWARD, GUIDES, SCHEDULES, View, unit
 from mbrl.dynamics.diffusion.model import DiffusionModel
 from mbrl.dynamics.diffusion.sampler import Denoise
 
@@ -40,12 +40,14 @@ def guided(model: DiffusionModel, policy: Guide, how: Guiding, sigma_max: float)
     if how.weight == 0:
         return model.denoise
 
+    guide = GUIDES[how.guide]
+
     def denoise(x: Tensor, sigma: float) -> Tensor:
         weight = how.weight * SCHEDULES[how.schedule](sigma, sigma_max)
         if weight == 0:
             return model.denoise(x, sigma)
-        view, estimate = look(model, policy, x, sigma, differentiable=how.guide == "jacobian")
-        shift = GUIDES[how.guide](view, weight)
+        view, estimate = look(model, policy, x, sigma, differentiable=guide in BACKWARD)
+        shift = guide(view, weight)
         if how.normalise:
             shift = unit(shift) * weight * _length(model, sigma)
         return estimate + _as_tokens(model, shift)
@@ -66,7 +68,7 @@ def look(
     now = _Now(model, policy, estimate.detach())
 
     def pull(v: Tensor) -> Tensor:
-        (back,) = torch.autograd.grad(estimate, start, _as_tokens(model, v))
+        (back,) = torch.autograd.grad(estimate, start, _as_tokens(model, v), retain_graph=True)
         return _actions(model, back)
 
     view = View(

@@ -56,7 +56,7 @@ def segments(dataset: OfflineDataset, horizon: int) -> Segments:
     values that are not finite, naming the row; ConfigError for a horizon below 1.
     """
     rows, layout = joint_rows(dataset)
-    shape = SegmentShape(horizon, layout, joint=_layout(dataset) is not None)
+    shape = SegmentShape(horizon, layout, joint=dataset.layout is not None)
     table, last = _tables(shape, rows)
     usable = dataset.successor_known
     _check_finite(dataset.id, usable, table, last)
@@ -80,14 +80,9 @@ def segments(dataset: OfflineDataset, horizon: int) -> Segments:
 
 def joint_rows(dataset: OfflineDataset) -> tuple[Transitions, Layout]:
     """The rows with an axis of agents, of one agent where the data has none, and the agents' sizes."""
-    layout = _layout(dataset)
-    if layout is not None:
-        return dataset.transitions, layout
+    if dataset.layout is not None:
+        return dataset.transitions, dataset.layout
     return with_agent_axis(dataset.transitions), Layout((dataset.obs_dim,), (dataset.action_dim,))
-
-
-def _layout(dataset: OfflineDataset) -> Layout | None:
-    return getattr(dataset, "layout", None)
 
 
 def _tables(shape: SegmentShape, rows: Transitions) -> tuple[Tensor, Tensor]:
