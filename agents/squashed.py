@@ -26,8 +26,8 @@ def log_density(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 def moments(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and std of tanh(N(mean, exp(log_std)^2)) elementwise, by quadrature.
 
-    By the trapezoidal rule, which a Gaussian's flat ends make exact to many digits: off by 2e-4 in the mean and 0.2 %
-    in the std for means within +-4 and log-stds within -5..2. (Gauss-Hermite nodes are off by 3 % for wide
+    By the trapezoidal rule, which a Gaussian's flat ends make exact to many digits: off by 2e-4 in the mean and
+    0.2 % in the std for means within +-4, log-stds within -5..2. (Gauss-Hermite nodes are off by 3 % for wide
     policies, which are nearly steps; equally likely quantiles miss the tails.) No std is below LEAST_STD.
     """
     z = torch.linspace(-REACH, REACH, NODES, device=mean.device, dtype=mean.dtype)
