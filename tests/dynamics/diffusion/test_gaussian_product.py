@@ -71,7 +71,7 @@ def test_the_noisy_guide_ends_in_a_point():
     # From sigma 2 its steps can follow its flow, and its collapse is seen; from 80 they overshoot without bound.
     case = Gaussians(weight=0.3)
     want = flow(case, LINES["noisy"], sigma_max=2.0)
-    assert moments(case, "noisy", sigma_max=2.0) == pytest.approx(want, abs=0.001)
+    assert moments(case, "noisy", sigma_max=2.0) == pytest.approx(want, abs=0.003)
     assert want[1] < 0.2 * product(case)[1]
     wild = one(case, "noisy", steps=16).segments(led(case), 10, Streams((0,), "test"))[0, :, 0, 1]
     assert float(wild.abs().max()) > 1e3
