@@ -65,6 +65,19 @@ def flat_columns(
     return layout, flat["observations"], flat["actions"], flat.get("next_observations")
 
 
+def unpadded_layout(observations: np.ndarray, actions: np.ndarray) -> Layout:
+    """The layout of padded arrays [B, N, size] that nobody told of.
+
+    What comes after an agent's last column that is not 0 in every row is padding; each agent has one at least.
+    """
+    return Layout(_sizes(observations), _sizes(actions))
+
+
+def _sizes(padded: np.ndarray) -> tuple[int, ...]:
+    used = (padded != 0).any(axis=0)
+    return tuple(max(1, int(np.flatnonzero(row)[-1]) + 1 if row.any() else 1) for row in used)
+
+
 def _parts(values: Any, name: str, where: str) -> list[np.ndarray] | np.ndarray:
     """A list of one array [B, size] an agent, or one array [B, N, size]."""
     if isinstance(values, Sequence):

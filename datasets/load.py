@@ -11,7 +11,10 @@ from mbrl.datasets.hdf5 import read_hdf5
 from mbrl.datasets.locate import d4rl_file, sample_file
 from mbrl.datasets.minari_data import read_minari
 from mbrl.datasets.names import PATHS
+from mbrl.datasets.omiga import read_omiga
+from mbrl.datasets.vault import read_vault
 
+_FOREIGN = {"omiga": read_omiga, "vault": read_vault}
 _READERS = {".hdf5": read_hdf5, ".h5": read_hdf5, ".npz": read_npz}
 
 
@@ -23,6 +26,8 @@ def load(
     "sample" or "sample/<name>"     embedded in this package
     "d4rl/hopper-medium-v2"         D4RL's file, in $D4RL_DATASET_DIR or ~/.d4rl/datasets
     "minari/mujoco/hopper/medium-v0"  Minari's, local or downloaded
+    "omiga/<path>.hdf5"             OMIGA's file, of several agents
+    "vault/<path>.vlt/<uid>"        OG-MARL's vault, of several agents; needs the extra `vault`
     "<path>.hdf5", ".h5", ".npz"    a file
 
     env: environment to bind; the recorded one by default. options: see `assemble` and the readers.
@@ -35,10 +40,12 @@ def load(
 
 
 def _read(source: str, **options: Any) -> OfflineDataset:
+    kind, _, name = source.partition("/")
+    if kind in _FOREIGN and name:
+        return _FOREIGN[kind](name, **options)
     suffix = Path(source).suffix.lower()
     if suffix in _READERS:
         return _READERS[suffix](source, **options)
-    kind, _, name = source.partition("/")
     if kind == "sample":
         path = sample_file(name)
         return read_hdf5(path, id=f"sample/{path.stem}", **options)
@@ -48,6 +55,6 @@ def _read(source: str, **options: Any) -> OfflineDataset:
         return read_minari(name, **options)
     hint = f"; did you mean 'd4rl/{source}'?" if source in PATHS else ""
     raise DataError(
-        f"unknown dataset {source!r}{hint} Known are 'sample', 'd4rl/<name>', 'minari/<id>', and paths that end in "
-        f"{', '.join(_READERS)}"
+        f"unknown dataset {source!r}{hint} Known are 'sample', 'd4rl/<name>', 'minari/<id>', 'omiga/<path>', "
+        f"'vault/<path>', and paths that end in {', '.join(_READERS)}"
     )
