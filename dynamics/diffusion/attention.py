@@ -51,7 +51,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.attention = Attention(width, heads_of(width))
         self.norm, self.noise = nn.LayerNorm(width), nn.Linear(width, width)
-        self.inner, self.outer = nn.Linear(width, 2 * width), zeroed(nn.Linear(2 * width, width))
+        self.inner, self.outer = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, h: Tensor, noise: Tensor) -> Tensor:
         """[B, L, width]; noise [B, 1, width]."""

@@ -55,7 +55,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width)
-        self.inputs, self.output = nn.Linear(width, 3 * width), zeroed(nn.Linear(width, width))
+        self.inputs, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, L, width]."""
@@ -65,7 +65,7 @@ class Attention(nn.Module):
 
 
 def zeroed(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
-    """The layer with weights and bias 0, so that a residual block begins as the identity."""
+    """The layer with weights and bias 0: a network that ends in it begins by saying nothing."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

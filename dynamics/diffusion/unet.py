@@ -19,7 +19,7 @@ from mbrl.dynamics.diffusion.shape import SegmentShape
 class UNet(nn.Module):
     """Convolutions over time on the way down and up, halving it `depth - 1` times (Janner et al. 2022, Diffuser).
 
-    Agents are rows of one batch; after each block they attend to each other, time step by time step. Reward and
+    Agents are rows of one batch; within each block they attend to each other, time step by time step. Reward and
     terminal go in at each agent and come out as the mean of what the agents say.
     """
 
@@ -57,13 +57,13 @@ class UNet(nn.Module):
 
 
 class UNetBlock(nn.Module):
-    """Two convolutions over time with the noise level in between, a residual, and attention across agents."""
+    """Two convolutions over time, with the noise level and attention across agents in between, and a residual."""
 
     def __init__(self, inputs: int, outputs: int, noise: int, agents: int) -> None:
         super().__init__()
         self.norm_in, self.norm_out = nn.GroupNorm(1, inputs), nn.GroupNorm(1, outputs)
         self.inner = nn.Conv1d(inputs, outputs, 3, padding=1)
-        self.outer = zeroed(nn.Conv1d(outputs, outputs, 3, padding=1))
+        self.outer = nn.Conv1d(outputs, outputs, 3, padding=1)
         self.noise = nn.Linear(noise, outputs)
         self.skip = nn.Conv1d(inputs, outputs, 1)
         self.agents = agents
@@ -72,11 +72,13 @@ class UNetBlock(nn.Module):
     def forward(self, h: Tensor, noise: Tensor) -> Tensor:
         """h [B * N, inputs, T'] -> [B * N, outputs, T']; noise [B, width]."""
         level = self.noise(noise).repeat_interleave(self.agents, dim=0).unsqueeze(-1)
-        inner = self.inner(functional.silu(self.norm_in(h))) + level
-        h = self.skip(h) + self.outer(functional.silu(self.norm_out(inner)))
+        inner = self.across(self.inner(functional.silu(self.norm_in(h))) + level)
+        return self.skip(h) + self.outer(functional.silu(self.norm_out(inner)))
+
+    def across(self, h: Tensor) -> Tensor:
+        """Attention over agents, each time step by itself: [B * N, C, T'] of the same shape."""
         if self.attention is None:
             return h
-        length = h.shape[-1]
-        across = h.unflatten(0, (-1, self.agents)).permute(0, 3, 1, 2).flatten(0, 1)
-        across = self.attention(across).unflatten(0, (-1, length))
-        return across.permute(0, 2, 3, 1).flatten(0, 1)
+        rows = h.unflatten(0, (-1, self.agents)).permute(0, 3, 1, 2)
+        mixed = self.attention(rows.flatten(0, 1)).view_as(rows)
+        return mixed.permute(0, 2, 3, 1).flatten(0, 1)
