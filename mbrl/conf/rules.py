@@ -66,6 +66,27 @@ SAC = {
     "alpha_max": above(0),
     "log_std_bounds": interval(),
 }
+CODA = {
+    **SYNTHETIC,
+    "segment": COUNT,
+    "weight": at_least(0),
+    "width": RATE,
+    "sampling_steps": COUNT,
+    "order": within(1, 2),
+    "churn": at_least(0),
+}
+MATD3 = {
+    "hidden": each(COUNT),
+    "num_critics": COUNT,
+    "gamma": within(0, 1),
+    "tau": within(0, 1, low_open=True),
+    "actor_lr": RATE,
+    "critic_lr": RATE,
+    "policy_noise": at_least(0),
+    "noise_clip": at_least(0),
+    "policy_delay": COUNT,
+}
+CQL = {"cql_weight": at_least(0), "temperature": RATE, "repeats": COUNT, "cql_width": RATE}
 RULES: dict[type, dict[str, Rule]] = {
     schema.EnsembleConf: {
         "members": COUNT,
@@ -104,10 +125,38 @@ RULES: dict[type, dict[str, Rule]] = {
         "model_batch_size": COUNT,
     },
     schema.CustomSourceConf: SYNTHETIC,
+    joint.CodaConf: CODA,
+    joint.CodaRolloutConf: {**CODA, "horizon": COUNT},
+    joint.DiffusionConf: {
+        "width": COUNT,
+        "depth": COUNT,
+        "steps": COUNT,
+        "batch_size": COUNT,
+        "lr": RATE,
+        "ema": within(0, 1, high_open=True),
+        "holdout_fraction": within(0, 1, low_open=True, high_open=True),
+        "seed": at_least(0),
+    },
     joint.PjapConf: {**SYNTHETIC, "steepness": at_least(0), "floor": within(0, 1, low_open=True)},
     schema.SacConf: SAC,
     schema.MobileConf: {**SAC, "beta": at_least(0), "samples": COUNT},
     schema.ComboConf: {**SAC, "cql_weight": at_least(0), "temperature": RATE, "repeats": COUNT},
+    joint.MatD3BcConf: {**MATD3, "alpha": at_least(0), "bc_weight": at_least(0)},
+    joint.MaddpgCqlConf: {**MATD3, **CQL},
+    joint.OmarConf: {
+        **MATD3,
+        **CQL,
+        "coefficient": within(0, 1),
+        "iterations": COUNT,
+        "samples": COUNT,
+        "elites": COUNT,
+        "beta": RATE,
+        "initial_std": RATE,
+    },
+    joint.MasacConf: {
+        name: rule for name, rule in SAC.items() if name in joint.MasacConf.__dataclass_fields__
+    },
+    joint.JointBcConf: {"hidden": each(COUNT), "lr": RATE},
     schema.BcConf: {"hidden": each(COUNT), "lr": RATE},
     schema.TrainConf: {
         "updates": COUNT,

@@ -26,7 +26,9 @@ def option(default: Any, help: str) -> Any:
 class DatasetConf:
     """Which experience to learn from, and the environment it belongs to."""
 
-    source: str = option(MISSING, "sample, a path to .hdf5 or .npz, d4rl/<task>-<version> or minari/<id>")
+    source: str = option(
+        MISSING, "sample, a path to .hdf5 or .npz, d4rl/<task>-<version>, minari/<id> or game/<game>/<data>"
+    )
     env: str | None = option(None, "environment id to evaluate in; null: the one the dataset names")
     env_kwargs: dict[str, Any] = option({}, "arguments of that environment, where env is given")
 

@@ -18,6 +18,7 @@ from mbrl.conf.schema import (
     RolloutConf,
     SacConf,
 )
+from mbrl.conf.schema_joint import CodaConf, CodaRolloutConf, DiffusionConf, MasacConf
 from mbrl.conf.stack import points
 from mbrl.core.errors import ConfigError, unknown_name
 
@@ -29,12 +30,26 @@ COMBO_STATES = ("mix", "model")
 """Keys of mbrl.agents.combo.STATES, repeated for the same reason."""
 ACCELERATE, PRECISION = ("auto", "eager", "compile", "graph"), ("float32", "tf32", "bf16")
 """Auto and the keys of mbrl.core.accelerate.MODES; keys of mbrl.core.precision.PRECISIONS."""
+GUIDES = ("noisy", "denoised", "noise_aware", "posterior", "conjugate", "jacobian")
+SCHEDULES = ("constant", "ramp", "damped", "late")
+NETWORKS, ACTION_MAPS = ("mlp", "unet", "attention"), ("clip", "squash")
+"""Keys of the same names in mbrl.dynamics.diffusion."""
+CRITICS, OTHERS, OMAR_SAMPLERS = ("central", "independent"), ("data", "policies"), ("elites", "softmax")
+"""Keys of VIEWS and OTHERS in mbrl.agents.multi.views, and of SAMPLERS in mbrl.agents.multi.omar."""
+CHOSEN: dict[type, dict[str, tuple[str, ...]]] = {
+    schema.AgentConf: {"critic": CRITICS, "others": OTHERS, "sampler": OMAR_SAMPLERS},
+    CodaConf: {"guide": GUIDES, "schedule": SCHEDULES},
+    DiffusionConf: {"network": NETWORKS, "action_map": ACTION_MAPS},
+}
+"""Options that are names, by the kind of part that has them."""
 
 
 def validate(config: Config) -> None:
     """Raise ConfigError that names every impossible value and every contradiction."""
     parts = {f.name: getattr(config, f.name) for f in fields(config)} | dict([_learned(config)])
-    problems = [p for name, part in parts.items() for p in _ranges(name, part)]
+    if isinstance(config.source, CodaConf):
+        parts["source.diffusion"] = config.source.diffusion
+    problems = [p for name, part in parts.items() for p in (*_ranges(name, part), *_names(name, part))]
     if not problems:
         problems = [
             *_general(config),
@@ -56,6 +71,13 @@ def _ranges(part: str, conf: Any) -> Iterator[str]:
         finite = all(math.isfinite(x) for x in numbers if x is not None)
         if value is not None and not (finite and rule.holds(value)):
             yield f"{part}.{name} must be {rule.text}, got {value}"
+
+
+def _names(part: str, conf: Any) -> Iterator[str]:
+    for kind, options in CHOSEN.items():
+        for name, known in options.items() if isinstance(conf, kind) else ():
+            if getattr(conf, name, known[0]) not in known:
+                yield unknown_name(f"{part}.{name}", getattr(conf, name), known)
 
 
 def _general(config: Config) -> Iterator[str]:
@@ -101,13 +123,13 @@ def _penalty(config: Config) -> Iterator[str]:
     for name, known in (("members", MEMBERS), ("dims", DIMS)):
         if getattr(conf, name, known[0]) not in known:
             yield unknown_name(f"penalty.{name}", getattr(conf, name), known)
-    if conf.name != "none" and not isinstance(config.source, RolloutConf):
+    if conf.name != "none" and not isinstance(config.source, RolloutConf | CodaRolloutConf):
         yield f"penalty={conf.name} acts in rollouts, which source={config.source.name} has not"
 
 
 def _agent(config: Config) -> Iterator[str]:
     conf = config.agent
-    if isinstance(conf, SacConf) and conf.eta > 0 and conf.num_critics < 2:
+    if isinstance(conf, SacConf | MasacConf) and conf.eta > 0 and conf.num_critics < 2:
         yield "agent.eta > 0 needs agent.num_critics of 2 or more: one critic has nothing to differ from"
     if isinstance(conf, ComboConf) and conf.states not in COMBO_STATES:
         yield unknown_name("agent.states", conf.states, COMBO_STATES)
@@ -132,8 +154,8 @@ def _mixing(config: Config) -> Iterator[str]:
     if source != "none" and ratio == 1:
         yield f"train.real_ratio=1 never uses what source={source} makes; choose source=none instead"
     yield from _rows_needed(config)
-    if source != "none" and config.agent.name == "bc":
-        yield "agent=bc would imitate itself on synthetic rows; use it with source=none"
+    if source != "none" and config.agent.name in ("bc", "joint_bc"):
+        yield f"agent={config.agent.name} would imitate itself on synthetic rows; use it with source=none"
 
 
 def _adversary(config: Config) -> Iterator[str]:

@@ -109,13 +109,16 @@ def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:
     """
     heads = ["seed", "last", "mean of last 10", "best", "normalized (last)"]
     returns, normalized = result["return"], result["normalized"]
+    values = [v for k in returns or () for v in returns[k] if v is not None]
+    # Games pay between -1 and 1, MuJoCo thousands.
+    places = 3 if values and max(map(abs, values)) < 10 else 1
     lines = []
     for i, seed in enumerate(result["seeds"]):
         figures = [returns[k][i] if returns else None for k in ("last", "mean_last_10", "best")]
         figures.append(normalized["last"][i] if normalized else None)
-        lines.append([str(seed), *("-" if f is None else f"{f:.1f}" for f in figures)])
+        lines.append([str(seed), *("-" if f is None else f"{f:.{places}f}" for f in figures)])
     if behaviour is not None:
-        lines.append(["data", f"{behaviour:.1f}", "", "", ""])
+        lines.append(["data", f"{behaviour:.{places}f}", "", "", ""])
     widths = [max(len(row[i]) for row in [heads, *lines]) for i in range(len(heads))]
     text = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *lines]]
     text += [f"diverged: {end['diagnosis']}" for end in result.get("diverged", {}).values()]

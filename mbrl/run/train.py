@@ -148,7 +148,10 @@ class Trainer:
         if evaluate and self.evaluate:
             rows = self._write(self._evaluation())
             returns = [row.get("eval/return") for row in rows]
-            bar.set_postfix_str("return " + " ".join("-" if r is None else f"{r:.0f}" for r in returns))
+            bar.set_postfix_str(
+                "return "
+                + " ".join("-" if r is None else f"{r:.3g}" if abs(r) < 10 else f"{r:.0f}" for r in returns)
+            )
 
     def _write(self, metrics: Metrics) -> list[Row]:
         """Log the rows of all members but the frozen; returns the rows of all."""

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from mbrl.agents.combo import STATES
+from mbrl.agents.multi import views
+from mbrl.agents.multi.omar import SAMPLERS
 from mbrl.conf import compose, validate
 from mbrl.conf.rules import RULES
 from mbrl.conf.schema import (
@@ -22,12 +24,35 @@ from mbrl.conf.schema import (
     SacConf,
     TrainConf,
 )
-from mbrl.conf.validate import ACCELERATE, ACTIVATIONS, COMBO_STATES, PRECISION
+from mbrl.conf.schema_joint import (
+    CodaConf,
+    DiffusionConf,
+    JointBcConf,
+    MasacConf,
+    MatD3BcConf,
+    OmarConf,
+)
+from mbrl.conf.validate import (
+    ACCELERATE,
+    ACTION_MAPS,
+    ACTIVATIONS,
+    COMBO_STATES,
+    CRITICS,
+    GUIDES,
+    NETWORKS,
+    OMAR_SAMPLERS,
+    OTHERS,
+    PRECISION,
+    SCHEDULES,
+)
 from mbrl.core import nets
 from mbrl.core.accelerate import MODES
 from mbrl.core.errors import ConfigError
 from mbrl.core.precision import PRECISIONS
+from mbrl.dynamics.diffusion import actions, guidance
+from mbrl.dynamics.diffusion.networks import DENOISERS
 
+JOINT = {"train": TrainConf(real_ratio=0.5)}
 MODEL_FREE = {"source": NoSourceConf(), "train": TrainConf(real_ratio=1.0)}
 
 
@@ -95,6 +120,16 @@ def test_the_published_defaults_are_sound() -> None:
             {"agent": CustomAgentConf(_target_="Agent")},
             "agent._target_ must be package.module.Name, got 'Agent'",
         ),
+        ({**JOINT, "agent": MatD3BcConf(critic="centrl")}, "unknown agent.critic 'centrl'"),
+        ({**JOINT, "agent": OmarConf(coefficient=1.5)}, "agent.coefficient must be in [0, 1], got 1.5"),
+        ({**JOINT, "agent": MasacConf(num_critics=1)}, "agent.num_critics of 2 or more"),
+        ({**JOINT, "source": CodaConf(guide="none")}, "unknown source.guide 'none'"),
+        ({**JOINT, "source": CodaConf(segment=0)}, "source.segment must be at least 1"),
+        (
+            {**JOINT, "source": CodaConf(diffusion=DiffusionConf(network="mpl"))},
+            "unknown source.diffusion.network 'mpl'; did you mean 'mlp'?",
+        ),
+        ({**JOINT, "agent": JointBcConf(), "source": CodaConf()}, "use it with source=none"),
         ({"source": CustomSourceConf(_target_="a.B", starts=0)}, "source.starts must be at least 1, got 0"),
     ],
 )
@@ -129,8 +164,20 @@ def test_unusual_but_sound(parts: dict[str, Any]) -> None:
 def test_every_number_has_a_range() -> None:
     free = {"target_entropy", "per_seed", "auto_alpha", "progress"}
     for kind, rules in RULES.items():
-        numeric = {f.name for f in fields(kind) if any(t in str(f.type) for t in ("int", "float"))}
+        types = {f.name: getattr(f.type, "__name__", "") + str(f.type) for f in fields(kind)}
+        types = {name: text for name, text in types.items() if "schema" not in text}
+        numeric = {name for name, text in types.items() if any(t in text for t in ("int", "float"))}
         assert numeric - free == set(rules)
+
+
+def test_names_of_guides_networks_and_critics_are_those_of_the_code() -> None:
+    assert set(GUIDES) == set(guidance.GUIDES)
+    assert set(SCHEDULES) == set(guidance.SCHEDULES)
+    assert set(NETWORKS) == set(DENOISERS)
+    assert set(ACTION_MAPS) == set(actions.ACTION_MAPS)
+    assert set(CRITICS) == set(views.VIEWS)
+    assert set(OTHERS) == set(views.OTHERS)
+    assert set(OMAR_SAMPLERS) == set(SAMPLERS)
 
 
 def test_activations_are_those_of_the_networks() -> None:

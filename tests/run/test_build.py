@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from mbrl.agents.multi import MULTI_AGENTS
 from mbrl.conf import all_choices, compose, load_config
 from mbrl.core.checkpoint import load_tree
 from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
@@ -13,7 +14,8 @@ from mbrl.run.build import evaluate_run, train_from_config
 
 CHOICES = all_choices()
 RUNS = [
-    *([f"agent={agent}"] for agent in CHOICES["agent"] if agent != "custom"),
+    *([f"agent={agent}"] for agent in CHOICES["agent"] if agent not in ("custom", *MULTI_AGENTS)),
+    *(["agent=ravl", f"source={source}"] for source in ("coda", "static", "unguided", "coda_rollout")),
     ["agent=sac", "source=none"],
     ["agent=sac", "source=pjap", "train.real_ratio=0"],
     ["agent=ravl", "dynamics.per_seed=true", "seeds=[3,1]"],
@@ -31,8 +33,11 @@ TASKS = [task for task in CHOICES["task"] if task != "none"]
 
 
 def make(folder, *overrides):
-    common = [f"out={folder}", f"dynamics.cache={folder.parent / 'cache'}", "device=cpu", "preset=debug"]
-    return compose([*common, *overrides])
+    caches = [f"{part}.cache={folder.parent / 'cache'}" for part in ("dynamics", "source.diffusion")]
+    common = [f"out={folder}", "device=cpu", "preset=debug"]
+    config = compose([*common, *overrides])
+    kept = [key for key in caches if key.startswith("dynamics") or hasattr(config.source, "diffusion")]
+    return compose([*common, *kept, *overrides])
 
 
 @pytest.mark.parametrize("overrides", RUNS, ids=" ".join)
@@ -48,7 +53,7 @@ def test_runs_end_to_end(overrides, tmp_path):
     assert {"python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"} <= set(result["versions"])
     assert load_config(folder / "config.yaml") == config
     assert (folder / "run.png").stat().st_size > 10_000
-    fitted = config.source.name in ("rollout", "rambo")
+    fitted = config.source.name in ("rollout", "rambo", "coda_rollout")
     assert any((folder / "tensorboard" / "dynamics").glob("events*")) == fitted
     assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
 

@@ -28,7 +28,7 @@ from mbrl.run.build.parts import (
 )
 from mbrl.run.build.points import points_from_config, run_config, save_configs
 from mbrl.run.build.pretrain import pretrain_from_config
-from mbrl.run.build.source import flat_dataset, needs_model, source_from_config
+from mbrl.run.build.source import check_guide, flat_dataset, needs_model, source_from_config
 from mbrl.run.build.speed import mode_from_config, precision_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
@@ -57,9 +57,6 @@ def train_from_config(config: Config) -> Path:
     if needs_model(config):
         with FitLog(folder) as log:
             dynamics = dynamics_from_config(config, flat_dataset(dataset), device, on_epoch=log)
-    if config.source.name != "none":
-        oracle = oracle_from_config(config, dataset, device)
-        source = source_from_config(config, dataset, dynamics, device, oracle=oracle)
     agent = agent_from_config(
         config,
         dataset.obs_dim,
@@ -69,6 +66,10 @@ def train_from_config(config: Config) -> Path:
         dynamics=dynamics,
         edge=edge_from_config(config, dataset, device),
     )
+    check_guide(config, agent)
+    if config.source.name != "none":
+        oracle = oracle_from_config(config, dataset, device)
+        source = source_from_config(config, dataset, dynamics, device, oracle=oracle)
     precision_from_config(config, device, agent, dynamics)
     pretrain_from_config(config, agent, dataset, folder, points)
     trainer = Trainer(

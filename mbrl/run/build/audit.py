@@ -57,6 +57,7 @@ def audit_run(
     config, (tree, meta) = run_config(folder), _checkpoint(folder, checkpoint)
     rows = _rows(folder / checkpoint, meta["seeds"], seeds)
     dataset, here = _dataset(config, meta, folder / checkpoint), pick_device(device)
+    _check_auditable(config, dataset)
     if config.source.name != "none" and not fit and fit_is_due(config, dataset):
         raise ConfigError(
             f"{folder}: its model is not in the cache {learned_conf(config).cache} any more; point its path in "
@@ -129,7 +130,6 @@ def _subject(
 ) -> Subject:
     """The run as it was at the checkpoint."""
     dynamics = source = None
-    _check_auditable(config, dataset)
     if config.source.name != "none":
         dynamics = dynamics_from_config(config, dataset, device)
         oracle = oracle_from_config(config, dataset, device)

@@ -11,6 +11,7 @@ from mbrl.core.types import Agent, EnvSpec, Source
 from mbrl.datasets import OfflineDataset, load, missing_reference, normalized_score
 from mbrl.dynamics.mujoco_envs import side_by_side
 from mbrl.run.build.bias import bias_from_config
+from mbrl.run.build.games import game_from_name
 from mbrl.run.envs import check_dims, version_warnings
 from mbrl.run.evaluate import Evaluation, Evaluator
 from mbrl.run.experience import MixedData, RealData
@@ -21,7 +22,8 @@ def dataset_from_config(config: Config) -> OfflineDataset:
     """Load the dataset, check it against its environment, and print what was found."""
     conf = config.dataset
     env = EnvSpec(conf.env, conf.env_kwargs) if conf.env else None
-    dataset = load(conf.source, env=env)
+    kind, _, name = conf.source.partition("/")
+    dataset = MADE[kind](name, env) if kind in MADE else load(conf.source, env=env)
     if dataset.env is not None:
         check_dims(dataset.env, dataset.obs_dim, dataset.action_dim, dataset.layout)
         for warning in version_warnings(dataset.env):
@@ -103,5 +105,7 @@ def evaluation_from_config(
     return look
 
 
+MADE: dict[str, Callable[[str, EnvSpec | None], OfflineDataset]] = {"game": game_from_name}
+"""Datasets that are made rather than read, by what their names begin with."""
 LOOKS = ("eval_episodes", "eval_max_steps", "bias_states", "bias_horizon", "accelerate", "precision")
 """Options of evaluations and of arithmetic, which the schedule does not need."""

@@ -105,10 +105,10 @@ def run_recording(
 def _check(
     folder: Path, dims: tuple[int, int], layout: Layout | None, collector: Collector, split: bool
 ) -> None:
-    theirs = collector.whole if split else collector.dims
-    sizes = [(one.obs_dims, one.action_dims) if one else None for one in (layout, collector.layout)]
-    if dims != theirs or (not split and sizes[0] != sizes[1]):
+    mine = dims if layout is None else (layout.obs_dims, layout.action_dims)
+    other = collector.layout
+    theirs = collector.whole if split or other is None else (other.obs_dims, other.action_dims)
+    if mine != theirs:
         raise MismatchError(
-            f"the agent in {folder} has obs and action of {dims} numbers{f' in {sizes[0]}' if layout else ''}, "
-            f"{collector.env.id} {theirs}{f' in {sizes[1]}' if collector.layout and not split else ''}"
+            f"the agent in {folder} has observations and actions of {mine} numbers, {collector.env.id} of {theirs}"
         )

@@ -5,17 +5,22 @@ from dataclasses import replace
 
 import torch
 
-from mbrl.conf.schema import Config, CustomSourceConf, RamboConf, RolloutConf
+from mbrl.conf.schema import Config, CustomSourceConf, RamboConf, RolloutConf, keywords
+from mbrl.conf.schema_joint import CodaConf
 from mbrl.core.errors import ConfigError, unknown_name
-from mbrl.core.types import Dynamics, Source, Tracing, ValueOracle
+from mbrl.core.types import Agent, Dynamics, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset
+from mbrl.dynamics.diffusion.cache import fit_diffusion_cached
+from mbrl.dynamics.diffusion.model import DiffusionModel
+from mbrl.dynamics.diffusion.policies import as_guide
+from mbrl.dynamics.diffusion.source import Coda
 from mbrl.run.adversarial import AdversarialRollouts
 from mbrl.run.build.adversary import adversary_from_config
 from mbrl.run.build.agent import MODEL_AWARE
 from mbrl.run.build.penalty import penalty_from_config
 from mbrl.run.build.starts import starts_for
 from mbrl.run.build.targets import import_target
-from mbrl.run.joint import JointSource
+from mbrl.run.joint import JointSource, SideBySide
 from mbrl.run.pjap import PJAP
 from mbrl.run.sources import ModelRollouts
 
@@ -113,12 +118,63 @@ def _pjap(
     return PJAP(dataset.transitions.to(device), entries=entries, **shape)
 
 
+def _coda(
+    config: Config,
+    dataset: OfflineDataset,
+    dynamics: Dynamics | None,
+    device: torch.device,
+    oracle: ValueOracle | None,
+) -> Coda:
+    conf: CodaConf = config.source
+    model = diffusion_from_config(config, dataset, device)
+    options = keywords(conf, without=("segment", "sampling_steps", "diffusion", "horizon", *BUFFER))
+    return Coda(model, steps=conf.sampling_steps, **options)
+
+
+def _coda_rollout(
+    config: Config,
+    dataset: OfflineDataset,
+    dynamics: Dynamics | None,
+    device: torch.device,
+    oracle: ValueOracle | None,
+) -> SideBySide:
+    parts = {"coda": _coda, "rollout": _rollouts}
+    return SideBySide({name: make(config, dataset, dynamics, device, oracle) for name, make in parts.items()})
+
+
+def diffusion_from_config(config: Config, dataset: OfflineDataset, device: torch.device) -> DiffusionModel:
+    """The diffusion model of source.diffusion: taken from the cache, or fitted and cached."""
+    conf: CodaConf = config.source
+    shape = ("network", "width", "depth", "action_map", "seed")
+    model, report = fit_diffusion_cached(
+        conf.diffusion.cache,
+        dataset,
+        horizon=conf.segment,
+        model={name: getattr(conf.diffusion, name) for name in shape},
+        device=device,
+        progress=config.train.progress,
+        **keywords(conf.diffusion, without=(*shape, "cache")),
+    )
+    print(f"  {report.summary()}")
+    return model
+
+
+def check_guide(config: Config, agent: Agent) -> None:
+    """Raise ConfigError, before a model is fitted, for an agent whose policy cannot guide its samples."""
+    if isinstance(config.source, CodaConf) and config.source.weight:
+        as_guide(agent, config.source.width)
+
+
+BUFFER = ("starts", "refresh_every", "retain")
+"""Options of a source that its rows' buffer takes."""
 SOURCES: dict[str, Make] = {
     "rollout": _rollouts,
     "rambo": _rambo,
     "custom": _custom,
     "pjap": _pjap,
+    "coda": _coda,
+    "coda_rollout": _coda_rollout,
 }
 """Every source by the name a configuration gives it."""
-WITH_MODEL = ("rollout", "rambo", "custom")
+WITH_MODEL = ("rollout", "rambo", "coda_rollout", "custom")
 """Those that draw from a model of the dynamics."""

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mbrl.conf.schema import Config
+from mbrl.conf.schema_joint import MatD3Conf
 from mbrl.core.accelerate import pick_mode
 from mbrl.core.errors import ConfigError
 from mbrl.core.precision import lower_products, set_product_precision
@@ -32,6 +33,9 @@ def _beyond_a_graph(config: Config) -> str | None:
         return "edge=oracle with edge.when=update simulates at every update"
     if config.agent.name == "mobile" and config.dynamics.name != "ensemble":
         return f"agent=mobile steps dynamics={config.dynamics.name} at every update"
+    if isinstance(config.agent, MatD3Conf) and config.agent.policy_delay > 1:
+        delay = f"agent.policy_delay={config.agent.policy_delay}"
+        return f"agent={config.agent.name} with {delay} leaves actors out of some updates"
     if config.agent.name == "custom":
         return "agent=custom may do anything at an update"
     return None
@@ -40,6 +44,7 @@ def _beyond_a_graph(config: Config) -> str | None:
 def precision_from_config(config: Config, device: torch.device, agent: object, dynamics: object) -> None:
     """Critics, their targets and a fitted model in train.precision; the process's float32 products, too."""
     set_product_precision(config.train.precision, device)
-    for part in (getattr(agent, "critics", None), getattr(agent, "targets", None), dynamics):
+    critics = (getattr(agent, name, None) for name in ("critics", "targets", "target_critics"))
+    for part in (*critics, dynamics):
         if isinstance(part, nn.Module):
             lower_products(part, config.train.precision)
