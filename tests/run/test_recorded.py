@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from mbrl.conf import compose
+from mbrl.core.checkpoint import load_tree
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EnvSpec
+from mbrl.datasets.write_hdf5 import write_hdf5
 from mbrl.run.behaviour import Noisy, Uniform
-from mbrl.run.build.recorded import Member, dataset_names, policies_recording
+from mbrl.run.build import train_from_config
+from mbrl.run.build.agent import agent_from_config
+from mbrl.run.build.points import run_config
+from mbrl.run.build.recorded import Member, dataset_names, policies_recording, run_recording
 from mbrl.run.collect import Collector, record
 from mbrl.run.envs import make_env, set_sim_state
 from mbrl.run.outputs import Outputs
@@ -113,6 +119,52 @@ def test_names():
     assert dataset_names(None, Path("runs/v1.2"), None, ["random"]) == ["v1.2"]
     assert dataset_names(None, Path("runs/v1.2"), "medium", ["random"]) == ["medium"]
     assert dataset_names(None, None, None, ["random"]) == ["random"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of two seeds and five updates on Hopper's three agents."""
+    folder = tmp_path_factory.mktemp("run")
+    data = write_hdf5(folder / "data.hdf5", Collector(HOPPER, 30, show=False).random())
+    options = [
+        "agent=matd3_bc",
+        "source=none",
+        "seeds=[3,4]",
+        "train.updates=5",
+        "device=cpu",
+        "preset=debug",
+    ]
+    return train_from_config(compose([f"dataset.source={data}", f"out={folder}/ours", *options]))
+
+
+def test_the_agent_of_a_run(run, tmp_path):
+    found = [
+        run_recording(Collector(HOPPER, 20, show=False), run, run_seed=seed, noise=noise)
+        for seed, noise in ((None, 0.0), (3, 0.0), (4, 0.0), (3, 0.2))
+    ]
+    actions = [recording.record.actions for recording in found]
+    np.testing.assert_array_equal(actions[0], actions[1])
+    assert (actions[0] != actions[2]).any()
+    assert (actions[0] != actions[3]).any()
+    assert found[2].behaviour == "matd3_bc of ours, seed 4, noise 0.0"
+    assert found[0].dataset_id == "collected/mamujoco/Hopper-3x1-v1/ours-v0"
+    # What the checkpoint's agent would do at these observations.
+    config, (tree, meta) = run_config(run), load_tree(run / "checkpoint")
+    layout = Layout.from_dict(meta["dataset"]["agents"])
+    agent = agent_from_config(config, 9, 1, torch.device("cpu"), layout=layout)
+    agent.load_state_dict(tree["agent"])
+    obs = layout.joint_obs(torch.from_numpy(found[2].record.observations)).expand(2, -1, -1, -1)
+    torch.testing.assert_close(torch.from_numpy(actions[2]), layout.flat_action(agent.act(obs)[1]))
+
+
+def test_runs_that_do_not_fit(run):
+    with pytest.raises(MismatchError, match=r"has seeds \[3, 4\], not 9"):
+        run_recording(Collector(HOPPER, 5, show=False), run, run_seed=9)
+    words = r"of \(\(8, 9, 8\), \(1, 1, 1\)\) numbers, .* of \(\(12, 12\), \(3, 3\)\)"
+    with pytest.raises(MismatchError, match=words):
+        run_recording(Collector(EnvSpec("mamujoco/HalfCheetah-2x3-v1"), 5, show=False), run)
+    with pytest.raises(MismatchError, match=r"Hopper-v5 of \(11, 3\)"):
+        run_recording(Collector(EnvSpec("Hopper-v5"), 5, show=False), run)
 
 
 class Stack:
