@@ -3,7 +3,7 @@
 Padding never counts: networks zero what the layout says is padding in all they read, and actions are zero there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,10 @@ from mbrl.core.seeds import Streams
 
 Start = Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
 """A joint action [N][A], or one a seed [S][N][A]; what it says of padding does not matter."""
+
+
+BLOCK_ROWS = {"cpu": 8192}
+"""Rows of all networks together that pass the critics at a time, by kind of device; elsewhere, all of them."""
 
 
 def require_shape(name: str, x: Tensor, layout: Layout) -> None:
@@ -183,13 +187,15 @@ class JointCritics(nn.Module):
         """
         lead = self.net.layers[0].lead
         x = self.inputs(obs, action)
-        flat = (
-            x.unsqueeze(-3).expand(*lead, *x.shape[-2:]).flatten(0, 2).to(self.net.product_dtype or x.dtype)
-        )
-        q, gradient = fused.value_and_action_gradient(flat, self.obs_width, self.net.flat_layers())
-        gradient = gradient.unflatten(0, lead).to(x.dtype)
+        flat = x.unsqueeze(-3).expand(*lead, *x.shape[-2:]).flatten(0, 2)
+        flat = flat.to(self.net.product_dtype or x.dtype)
+        parts = [
+            fused.value_and_action_gradient(rows, self.obs_width, layers)
+            for rows, layers in _blocks(flat, self.net.flat_layers())
+        ]
+        q, gradient = (torch.cat(part).unflatten(0, lead).to(x.dtype) for part in zip(*parts, strict=True))
         real = self.mask[..., self.obs_width :].unsqueeze(-3)
-        return q.unflatten(0, lead).to(x.dtype), torch.where(real, gradient, 0.0)
+        return q, torch.where(real, gradient, 0.0)
 
     def fused_value(self, obs: Tensor, action: Tensor) -> Tensor:
         """`forward` for a regression: differentiable once, for the weights alone."""
@@ -203,6 +209,18 @@ class JointCritics(nn.Module):
             tuple(p.unflatten(0, lead)[:, :, 0].flatten(0, 1) for p in pair)
             for pair in self.net.flat_layers()
         ]
+
+
+def _blocks(x: Tensor, layers: fused.Layers) -> Iterator[tuple[Tensor, fused.Layers]]:
+    """Inputs [L, B, I] and layers, some networks at a time where their activations would outgrow the cache."""
+    most = BLOCK_ROWS.get(x.device.type)
+    count = len(x) if most is None else max(1, most // x.shape[1])
+    if count >= len(x):
+        yield x, layers
+        return
+    split = [tuple(p.split(count) for p in layer) for layer in layers]
+    for i, rows in enumerate(x.split(count)):
+        yield rows, [(weight[i], bias[i]) for weight, bias in split]
 
 
 def _joint_action(start: Any, layout: Layout, seeds: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from mbrl.agents.multi import MASAC, MATD3BC
+from mbrl.agents.multi import MASAC, MATD3BC, networks
 from mbrl.agents.multi.networks import DeterministicActors, GaussianActors, JointCritics
 from mbrl.agents.multi.views import VIEWS
 from mbrl.agents.squashed import BOUND, LEAST_STD
@@ -81,6 +81,21 @@ def test_the_critics_passes_agree_with_autograd(view, joint):
     for p, q in zip(torch.autograd.grad(first, parameters), parameters, strict=True):
         assert p.shape == q.shape
         assert (p[:, :, 1:] == 0).all()
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("view", VIEWS)
+def test_networks_some_at_a_time_are_the_same_as_all_at_once(view, monkeypatch):
+    critics = JointCritics(LAYOUT, 2, (16, 16), Streams(SEEDS, "i"), VIEWS[view])
+    obs, action = torch.randn(2, 5, 3, 4), torch.rand(2, 3, 5, 3, 2)
+    found = []
+    for rows in (8192, 7 * 5, 1):  # all 12 networks, 7 and 5, one after the other
+        monkeypatch.setattr(networks, "BLOCK_ROWS", {"cpu": rows})
+        q, gradient = critics.fused_value_and_action_gradient(obs, action)
+        loss = (q.square() + gradient.sum(-1) ** 3).sum()
+        found.append([q, gradient, *torch.autograd.grad(loss, list(critics.parameters()))])
+    for part in found[1:]:
+        assert all(torch.allclose(a, b) for a, b in zip(found[0], part, strict=True))
 
 
 def test_sampled_densities_are_those_of_torch_distributions_over_real_entries():
