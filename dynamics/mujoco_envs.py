@@ -11,6 +11,7 @@ import gymnasium
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from mbrl.core.errors import ConfigError, MismatchError
@@ -19,17 +20,32 @@ from mbrl.dynamics.mujoco_batch import cores
 from mbrl.dynamics.mujoco_rewards import Moment
 from mbrl.dynamics.mujoco_tasks import TASKS, Task, task_for
 
+TEAMS = "mbrl.run.mamujoco"
+"""Where the one kind of team is from that is a robot and nothing else."""
 PLAIN = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 """Wrappers that leave observation, reward and terminal as they are; a time limit is the caller's to keep."""
 
 
-def side_by_side(envs: Sequence[gymnasium.Env], *, threads: int | None = None) -> "SideBySide | None":
+def side_by_side(
+    envs: Sequence[gymnasium.Env], *, threads: int | None = None
+) -> "SideBySide | TeamsSideBySide | None":
     """`envs`, all of one kind, as one; None where nothing but their own `step` is known to be right.
 
     That is: an environment without a record in mbrl.dynamics.mujoco_tasks, arguments that its record does not know,
-    or wrappers that might change what it shows. threads: None for one a core.
+    or wrappers that might change what it shows; of teams, those that do not see their robot's observation in parts.
+    threads: None for one a core.
     """
-    spec, inner = envs[0].spec, [_bare(env) for env in envs]
+    inner = [_bare(env) for env in envs]
+    if type(inner[0]).__module__ != TEAMS:
+        return _robots(envs[0].spec, inner, threads)
+    if inner[0].seen is None or not all(type(e) is type(inner[0]) for e in inner):
+        return None
+    robots = _robots(inner[0].robot.spec, [e.robot for e in inner], threads)
+    return None if robots is None else TeamsSideBySide(robots, inner[0])
+
+
+def _robots(spec: EnvSpec | None, inner: Sequence[gymnasium.Env], threads: int | None) -> "SideBySide | None":
+    """Environments without wrappers, made by `spec`, as one."""
     own = type(inner[0]).__module__.startswith("gymnasium.envs.mujoco.")
     if spec is None or spec.id not in TASKS or not own or not all(type(e) is type(inner[0]) for e in inner):
         return None
@@ -68,7 +84,10 @@ class SideBySide:
             raise MismatchError(
                 f"actions of shape {action.shape} for {len(rows)} environments of {len(self.low)}"
             )
-        native = to_native_scale(action.astype(np.float32, copy=False), self.low, self.high)
+        return self.move(rows, to_native_scale(action.astype(np.float32, copy=False), self.low, self.high))
+
+    def move(self, rows: np.ndarray, native: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`step` by actions [n, A] on the environments' own scale."""
         before = self._moment(rows)
         for row, control in zip(rows, native, strict=True):
             self.data[row].ctrl[:] = control
@@ -96,3 +115,26 @@ class SideBySide:
         """Copies of where the environments are."""
         qpos, qvel, *inner = (np.stack(parts) for parts in zip(*(self.views[r] for r in rows), strict=True))
         return Moment(qpos, qvel, np.concatenate(inner, axis=-1) if inner else np.empty((len(rows), 0)))
+
+
+class TeamsSideBySide:
+    """Teams of agents, each sharing one robot, stepped together; see `side_by_side`, which makes it."""
+
+    def __init__(self, robots: SideBySide, team: gymnasium.Env) -> None:
+        self.robots, self.layout = robots, team.layout
+        self.low, self.high = team.action_space.low, team.action_space.high
+        self.action_mask, self.obs_mask = team.layout.action_mask().numpy(), team.layout.obs_mask().numpy()
+        self.moved, self.seen = np.concatenate(team.moved), np.concatenate(team.seen)
+
+    def step(self, rows: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As SideBySide has it, for actions [n, N, A] and with observations [n, N, O], padded with zeros."""
+        if action.shape != (len(rows), *self.low.shape):
+            raise MismatchError(f"actions of shape {action.shape} for {len(rows)} teams of {self.low.shape}")
+        native = to_native_scale(action.astype(np.float32, copy=False), self.low, self.high)
+        # A team puts its parts together in float64, and pays for those.
+        whole = np.empty((len(rows), len(self.moved)))
+        whole[:, self.moved] = native[:, self.action_mask]
+        seen, reward, terminal = self.robots.move(rows, whole)
+        obs = np.zeros((len(rows), *self.obs_mask.shape))
+        obs[:, self.obs_mask] = seen[:, self.seen]
+        return obs, reward, terminal

@@ -23,7 +23,7 @@ class Moment(NamedTuple):
 
 
 Reward = Callable[[Moment, np.ndarray, Moment], np.ndarray]
-"""(before, action [B, A] float32 on the environment's own scale, after) -> reward [B]."""
+"""(before, action [B, A] on the environment's own scale, float32 (of a team float64), after) -> reward [B]."""
 
 Rule = Callable[[Moment], np.ndarray]
 """Where the environment is now -> [B] bool."""
@@ -111,11 +111,11 @@ def never(at: Moment) -> np.ndarray:
 
 
 def control_cost(weight: float, action: np.ndarray) -> np.ndarray:
-    """weight * sum a^2 [B] for a float32 action [B, A], in the precision that the environment's own product has.
+    """weight * sum a^2 [B] for an action [B, A], in the precision that the environment's own product has.
 
-    That is float32, but float64 before numpy 2, which took a Python number for float64.
+    For float32 that is float32, but float64 before numpy 2, which took a Python number for float64.
     """
-    return weight * np.square(action).sum(-1).astype((weight * np.float32(1)).dtype)
+    return weight * np.square(action).sum(-1).astype((weight * action.dtype.type(1)).dtype)
 
 
 def within(x: np.ndarray, bounds: Bounds) -> np.ndarray:

@@ -9,6 +9,7 @@ from mbrl.run.envs import make_env
 from tests.dynamics.trajectories import ENVS
 
 HOPPER = EnvSpec("Hopper-v5")
+TEAMS = [EnvSpec(f"mamujoco/{name}-v1") for name in ("HalfCheetah-2x3", "HalfCheetah-6x1", "Hopper-3x1")]
 
 
 def made(spec, count):
@@ -23,17 +24,17 @@ def together(envs, **options):
     return side_by_side([e.env for e in envs], **options)
 
 
-@pytest.mark.parametrize("spec", ENVS, ids=lambda s: s.id)
+@pytest.mark.parametrize("spec", [*ENVS, *TEAMS], ids=lambda s: s.id)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_steps_are_the_environments_own_to_the_last_bit(spec, threads):
     """From a reset along trajectories, those that ended left standing, actions beyond the bounds among them."""
     alone, stacked, rng = made(spec, 5), made(spec, 5), np.random.default_rng(0)
     stepper, alive = together(stacked, threads=threads), np.arange(5)
-    size, ends = alone[0].action_space.shape[0], 0
+    shape, ends = alone[0].action_space.shape, 0
+    size = np.prod(shape)
     for t in range(120):
-        action = (1.2 * np.sin(0.2 * t + np.arange(size) + rng.normal(size=(len(alive), size)))).astype(
-            np.float32
-        )
+        turn = 0.2 * t + np.arange(size) + rng.normal(size=(len(alive), size))
+        action = (1.2 * np.sin(turn)).astype(np.float32).reshape(-1, *shape)
         obs, reward, ended = stepper.step(alive, action)
         for i, row in enumerate(alive):
             want, paid, terminated, _, _ = alone[row].step(action[i])
@@ -44,7 +45,7 @@ def test_steps_are_the_environments_own_to_the_last_bit(spec, threads):
         alive = alive[~ended]
         if not len(alive):
             break
-    assert (ends > 0) == (not spec.id.startswith("HalfCheetah"))
+    assert (ends > 0) == ("HalfCheetah" not in spec.id)
 
 
 def test_a_second_episode_starts_from_its_reset():
@@ -73,6 +74,9 @@ def test_rows_are_stepped_alone_and_in_any_order():
         EnvSpec("Ant-v5"),  # shows contact forces
         EnvSpec("Swimmer-v5"),
         EnvSpec("Pendulum-v1"),
+        EnvSpec("mamujoco/Walker2d-2x3-v1"),  # agents see what the robot's observation does not
+        EnvSpec("mamujoco/Ant-2x4-v1"),
+        EnvSpec("game/TwinPeaks-v0"),
     ],
     ids=lambda s: s.id,
 )
@@ -101,3 +105,9 @@ def test_actions_of_another_size_are_refused():
     stepper = together(made(HOPPER, 2))
     with pytest.raises(MismatchError, match=r"\(2, 1\) for 2 environments of 3"):
         stepper.step(np.arange(2), np.zeros((2, 1), dtype=np.float32))
+
+
+def test_actions_of_other_teams_are_refused():
+    stepper = together(made(TEAMS[2], 2))
+    with pytest.raises(MismatchError, match=r"\(2, 3\) for 2 teams of \(3, 1\)"):
+        stepper.step(np.arange(2), np.zeros((2, 3), dtype=np.float32))
