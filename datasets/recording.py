@@ -8,6 +8,7 @@ import numpy as np
 from mbrl.core.errors import DataError
 from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
+from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.record import Record
 
 
@@ -56,6 +57,31 @@ class Recording:
             f"{self.dataset_id}: {len(self):,} transitions, {len(returns):,} episodes, return min "
             f"{min(returns):.1f}, mean {np.mean(returns):.1f}, max {max(returns):.1f} ({self.behaviour})"
         )
+
+
+def as_recording(dataset: OfflineDataset, dataset_id: str, *, seed: int = 0) -> Recording:
+    """A loaded dataset as the writers take it, to convert data of one's own.
+
+    An episode whose last rows were dropped, for want of a successor, ends in a timeout here; the simulator's state
+    stays behind. Raises DataError for a dataset without an environment, or with terminal rows whose successor is not
+    known.
+    """
+    if dataset.env is None:
+        raise DataError(f"{dataset.id}: a file names its environment; load the data with env=EnvSpec(...)")
+    if unknown := int((~dataset.successor_known).sum()):
+        raise DataError(f"{dataset.id}: {unknown:,} terminal rows have no successor; give next_observations")
+    rows = dataset.transitions if dataset.layout is None else dataset.layout.flat_rows(dataset.transitions)
+    episode, terminal = dataset.episode.numpy(), rows.terminal.numpy()
+    last = np.append(episode[1:] != episode[:-1], True)
+    record = Record(
+        observations=rows.obs.numpy(),
+        actions=rows.action.numpy(),
+        rewards=rows.reward.numpy(),
+        terminals=terminal,
+        timeouts=rows.timeout.numpy() | (last & ~terminal),
+        next_observations=rows.next_obs.numpy(),
+    )
+    return Recording(record, None, None, dataset.env, dataset.behaviour, seed, dataset_id, dataset.layout)
 
 
 def join(parts: Sequence[Recording], dataset_id: str) -> Recording:

@@ -12,7 +12,7 @@ from mbrl.core.errors import DataError, MismatchError
 from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
 from mbrl.datasets import from_joint_arrays, load
-from mbrl.datasets.recording import join
+from mbrl.datasets.recording import as_recording, join
 from mbrl.datasets.write_hdf5 import write_hdf5
 from mbrl.run.envs import check_dims
 from tests.datasets.recordings import stepped
@@ -185,3 +185,29 @@ def test_joining_recordings_of_other_layouts(recording):
     assert (len(twice), twice.layout) == (80, recording.layout)
     with pytest.raises(DataError, match="parts come from"):
         join([recording, replace(recording, layout=Layout((25,), (3,)))], "x")
+
+
+def test_arrays_of_ones_own_as_a_file(tmp_path):
+    """Without next_observations two rows are lost at timeouts; the episodes stay apart all the same."""
+    obs, action, reward, terminal, timeout, _ = arrays()
+    own = {"env": EnvSpec("mine:Convoy-v0", {"cars": 2}), "layout": Layout((2, 3), (2, 1), ("left", "right"))}
+    data = from_joint_arrays(obs, action, reward, terminal, timeout, **own)
+    path = write_hdf5(tmp_path / "own.hdf5", as_recording(data, "mine/convoy-v0"))
+    again = load(path, verbose=False)
+    assert again.id == "local/Convoy-v0/mine-convoy-v0"
+    assert (again.env, again.layout) == (data.env, data.layout)
+    for name in ("obs", "action", "reward", "next_obs", "terminal"):
+        torch.testing.assert_close(
+            getattr(again.transitions, name), getattr(data.transitions, name), rtol=0, atol=0
+        )
+    assert again.episode.tolist() == data.episode.tolist()
+
+
+def test_datasets_that_no_file_can_hold():
+    obs, action, reward, _, timeout, _ = arrays()
+    unbound = from_joint_arrays(obs, action, reward, np.zeros(6), timeout)
+    with pytest.raises(DataError, match="load the data with env=EnvSpec"):
+        as_recording(unbound, "x/y")
+    cut = from_joint_arrays(obs, action, reward, timeout, np.zeros(6), env=EnvSpec("mine:Convoy-v0"))
+    with pytest.raises(DataError, match="2 terminal rows have no successor"):
+        as_recording(cut, "x/y")
