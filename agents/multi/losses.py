@@ -20,7 +20,7 @@ def masked_square(action: Tensor, other: Tensor, mask: Tensor) -> Tensor:
 def td3_bc(value: Tensor, cloning: Tensor, alpha: float | Tensor, bc_weight: float | Tensor) -> Tensor:
     """-lambda E[ Q_i ] + w |pi_i - a_i|^2, lambda = alpha / E|Q_i|, [S, N]; value [S, N, B], cloning [S, N].
 
-    TD3+BC (Fujimoto and Gu 2021, arXiv 2106.06860, eq. 5), one lambda an agent, without a gradient.
+    TD3+BC (Fujimoto and Gu 2021, arXiv 2106.06860), one lambda an agent, without a gradient.
     """
     scale = alpha / value.detach().abs().mean(dim=-1).clamp_min(1e-8)
     return bc_weight * cloning - scale * value.mean(dim=-1)
@@ -70,8 +70,8 @@ def truncated_noise(mean: Tensor, std: float, uniform: Tensor) -> tuple[Tensor, 
 
 
 def omar(value: Tensor, rectification: Tensor, coefficient: float | Tensor) -> Tensor:
-    """(c) |pi_i - a^_i|^2 - (1 - c) E[ Q_i(s, pi_i) ], [S, N]; value [S, N, B], rectification [S, N].
+    """c |pi_i - a^_i|^2 - (1 - c) E[ Q_i(s, pi_i) ], [S, N]; value [S, N, B], rectification [S, N].
 
-    OMAR (Pan et al. 2022, arXiv 2111.11188, eq. 4); a^_i: the sampler's best action, a constant.
+    OMAR (Pan et al. 2022, arXiv 2111.11188); a^_i: the sampler's best action, a constant.
     """
     return coefficient * rectification - (1 - coefficient) * value.mean(dim=-1)

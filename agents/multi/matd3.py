@@ -118,7 +118,7 @@ class MATD3:
     def target(self, batch: Transitions, streams: Streams) -> Tensor:
         """Hook: the critics' regression target [S, N, B]: r + gamma min_k Q'_ik(s', pi'(s') + cut noise).
 
-        TD3 (Fujimoto et al. 2018, eq. 14), all agents acting as their target policies.
+        TD3 (Fujimoto et al. 2018, sec. 4.2 and 5.3), all agents acting as their target policies.
         """
         next_action = self.target_actors(batch.next_obs)
         if self.policy_noise > 0:

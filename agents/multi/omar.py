@@ -29,7 +29,7 @@ SAMPLERS: dict[str, Callable[[int, float], tuple[Move, int]]] = {
 class OMAR(MATD3):
     """MATD3 with CQL's critics, whose actors minimise c |pi_i - a^_i|^2 - (1 - c) Q_i1, a^_i the search's best.
 
-    The authors' code also adds 1e-3 |pi_i|^2 and cuts gradients at norm 0.5, which is not in the paper nor here.
+    The authors' code also adds 1e-3 |pi_i|^2 and cuts gradients at norm 0.5; neither is done here.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class OMAR(MATD3):
         **matd3: Any,
     ) -> None:
         """coefficient: c in [0, 1], one or one a seed; sampler: a name in SAMPLERS, the authors' code for MuJoCo
-        (elites) or the paper's equation (softmax, with beta); initial_std: of the first draws; cql_*: of
+        (elites) or for particles (softmax, with beta); initial_std: of the first draws; cql_*: of
         `Conservatism`; the others: of MATD3, critics being independent in the paper. Raises ConfigError for
         impossible values.
         """

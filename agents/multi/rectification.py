@@ -1,6 +1,6 @@
 """OMAR's search for better actions: a sampler that its own best draws move, without gradients of the critic.
 
-Pan et al. 2022, arXiv 2111.11188, sec. 3.2 and algorithm 1; all states, agents and seeds side by side.
+Pan et al. 2022 (arXiv 2111.11188), in the two forms of the authors' code; all states, agents and seeds side by side.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Move = Callable[[Tensor, Tensor], Moments]
 
 
 def by_elites(count: int) -> Move:
-    """Mean and (unbiased) std of the `count` best, as the authors' code has it for MuJoCo: cross-entropy method."""
+    """Mean and (unbiased) std of the `count` best, the cross-entropy method: the authors' code for MuJoCo."""
 
     def move(action: Tensor, value: Tensor) -> Moments:
         best = keep_best(action, value, count)[0]
@@ -29,7 +29,7 @@ def by_elites(count: int) -> Move:
 
 
 def by_softmax(beta: float) -> Move:
-    """Mean with weights exp(beta Q) / sum, and root mean squared distance from it: the paper's equation."""
+    """Mean with weights exp(beta Q) / sum, and root mean squared distance from it: for particles."""
 
     def move(action: Tensor, value: Tensor) -> Moments:
         mean = (value.mul(beta).softmax(dim=1).unsqueeze(-1) * action).sum(dim=1)

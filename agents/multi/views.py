@@ -42,7 +42,7 @@ OTHERS: dict[str, Others] = {
     "data": lambda policies, data: data,
     "policies": lambda policies, data: policies.detach(),
 }
-"""`others`: best response under data (Tilbury et al. 2024, arXiv 2407.01343, eq. 3), or to the current policies."""
+"""`others`: best response under data (Tilbury et al. 2024, arXiv 2407.01343), or to the current policies."""
 
 
 def pick(kind: str, name: str, known: Mapping[str, Choice]) -> Choice:
