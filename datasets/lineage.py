@@ -17,7 +17,7 @@ UNKNOWN = "unknown_lineage"
 
 
 def lineage_of(env: EnvSpec | None) -> str | None:
-    """ "mamujoco_v1" for "mamujoco/Hopper-3x1-v1"; None without an environment.
+    """The family that an environment's id puts it in; None without an environment.
 
     >>> lineage_of(EnvSpec("mamujoco/Hopper-3x1-v1")), lineage_of(EnvSpec("my_package:Convoy-v0"))
     ('mamujoco_v1', 'Convoy-v0')

@@ -63,8 +63,8 @@ def as_recording(dataset: OfflineDataset, dataset_id: str, *, seed: int = 0) -> 
     """A loaded dataset as the writers take it, to convert data of one's own.
 
     An episode whose last rows were dropped, for want of a successor, ends in a timeout here; the simulator's state
-    stays behind. Raises DataError for a dataset without an environment, or with terminal rows whose successor is not
-    known.
+    stays behind. Raises DataError for a dataset without an environment, or with terminal rows of which no successor
+    is known.
     """
     if dataset.env is None:
         raise DataError(f"{dataset.id}: a file names its environment; load the data with env=EnvSpec(...)")

@@ -1,6 +1,7 @@
 """Multi-agent MuJoCo (gymnasium-robotics' `mamujoco_v1`) as one environment with an axis of agents."""
 
 import contextlib
+import importlib.metadata
 import io
 from collections.abc import Mapping
 from types import ModuleType
@@ -31,6 +32,7 @@ class MaMuJoCo(gymnasium.Env):
 
     seen: for each agent the entries of the single-agent observation that it sees [O_i] int64; None where agents
     see anything else. moved: for each agent the entries of the single-agent action that are its own [A_i] int64.
+    versions: of the library, for the records.
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array"]}  # noqa: RUF012 (Gymnasium's form)
@@ -44,6 +46,7 @@ class MaMuJoCo(gymnasium.Env):
         **kwargs: Any,
     ) -> None:
         make = _library().parallel_env
+        self.versions = {"gymnasium-robotics": importlib.metadata.version("gymnasium-robotics")}
         self.team = make(scenario, agent_conf, agent_obsk, render_mode=render_mode, **kwargs)
         # The robot alone: Gymnasium's checker costs time, and its limit would be a second one.
         self.robot = self.team.single_agent_env = self.team.single_agent_env.unwrapped

@@ -29,7 +29,10 @@ class Replay:
         if capacity < 1:
             raise ConfigError(f"{capacity} steps to record; at least 1 is needed")
         self.env = make_env(env)
-        self.spec = EnvSpec(env.id, dict(env.kwargs), current_versions())
+        # Some environments come with a library whose version matters, too.
+        theirs = getattr(self.env.unwrapped, "versions", None)
+        versions = current_versions() | (theirs if isinstance(theirs, dict) else {})
+        self.spec = EnvSpec(env.id, dict(env.kwargs), versions)
         self.layout = layout_of(self.env)
         self.cap = self.env.spec.max_episode_steps or DEFAULT_CAP
         self.seed, self.purpose = seed, purpose

@@ -78,6 +78,7 @@ def test_random_teams_and_noise_leave_the_padding_alone():
     recording = Collector(HUMANOID, 15, show=False).random()
     assert recording.record.actions.shape == (15, 17)
     assert np.abs(recording.record.actions).min() > 0
+    assert {"mujoco", "gymnasium", "gymnasium-robotics"} <= set(recording.env.versions)
     layout = Layout((2, 2), (2, 1))
     obs = torch.zeros(1, 50, 2, 2)
     noisy = Noisy(Uniform(2, Streams([0], "a"), layout), 0.5, layout).act(obs, Streams([0], "b"))
