@@ -63,7 +63,7 @@ def load_diffusion(
     try:
         found = dict(meta["model"])
         model = DiffusionModel(SegmentShape.from_dict(found.pop("shape")), **found, device=device)
-        model.load_state_dict(tensors)
+        model.requires_grad_(False).load_state_dict(tensors)
         known = meta["dataset"]["sha256"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(

@@ -97,7 +97,8 @@ def fit_diffusion(
                     if on_log is not None:
                         on_log(log[-1])
         finally:
-            model.net.load_state_dict(run.average.net.state_dict())
+            # At rest: whoever samples wants gradients of the segments, never of the weights.
+            model.net.requires_grad_(False).load_state_dict(run.average.net.state_dict())
     return DiffusionReport(
         steps=steps,
         train_segments=len(train),
@@ -124,6 +125,7 @@ class _Run:
     def __init__(self, model: DiffusionModel, *, lr: float, ema: float, steps: int) -> None:
         self.model, self.average = model, copy.deepcopy(model).requires_grad_(False)
         self.lr, self.ema, self.steps, self.done = lr, ema, steps, 0
+        model.net.requires_grad_(True)
         self.optimiser = torch.optim.Adam(model.net.parameters(), lr=lr, fused=True)
 
     def step(self, x: Tensor, draws: Streams) -> Tensor:

@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "update": Part("one gradient step: critics 2 to 50, diversity, stacks of seeds", "mbrl.bench.update"),
     "dynamics": Part("one training step of the ensemble of dynamics models", "mbrl.bench.dynamics"),
     "rollout": Part("a policy's steps in the learned model, from many starts", "mbrl.bench.rollout"),
+    "diffusion": Part("segments of a diffusion model, guided and not", "mbrl.bench.diffusion"),
     "simulator": Part("the true dynamics, against MuJoCo alone", "mbrl.bench.simulator"),
     "buffer": Part("sampling a batch of real and synthetic rows", "mbrl.bench.buffer"),
     "evaluation": Part(

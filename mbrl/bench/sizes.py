@@ -9,8 +9,8 @@ class Sizes:
 
     obs_dim and action_dim are HalfCheetah's, the environment of `evaluation` and `endtoend`. Ours are: updates
     (critics, eta), stacks (seeds), epoch_steps of a dynamics epoch, rollout_steps (1 in place of a refresh's 5: a
-    step is a step), states of one simulator call, data_rows, and what memory is measured at. chunk: updates of one
-    timed piece of a run, whose refreshes and evaluations are as much smaller than the defaults as it is smaller
+    step is a step), segments of a draw, denoiser_width, states of one simulator call, data_rows, and what memory
+    is measured at. chunk: updates of one timed piece of a run, whose refreshes and evaluations are as much smaller than the defaults as it is smaller
     than the 1000 updates between two of them. at_least: seconds that a candidate's part of a round takes.
     """
 
@@ -30,6 +30,8 @@ class Sizes:
     rollout_steps: int = 1
     real_rows: int = 12
     data_rows: int = 1_000_000
+    segments: int = 1000
+    denoiser_width: int = 128
     states: int = 4096
     episodes: int = 10
     episode_steps: int = 1000
@@ -55,6 +57,8 @@ SCALES = {
         retain=2,
         real_rows=4,
         data_rows=100,
+        segments=3,
+        denoiser_width=8,
         states=8,
         episodes=1,
         episode_steps=10,

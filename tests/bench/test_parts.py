@@ -31,6 +31,7 @@ MODES = {
     "update": {"eager", "eager bf16", "naive"},
     "dynamics": {"eager", "naive"},
     "rollout": {"eager", "eager bf16", "naive"},
+    "diffusion": {"eager"},
     "simulator": {"eager", "naive"},
     "buffer": {"eager", "naive"},
     "evaluation": {"eager", "naive"},

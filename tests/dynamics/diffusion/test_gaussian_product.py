@@ -9,8 +9,9 @@ import torch
 from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
 from mbrl.diagnose.gaussian_guidance import LINES, Gaussians, flow, product
+from mbrl.diagnose.gaussian_samples import UNIT, GaussianModel, GaussianPolicy, affine, led, sampled
 from mbrl.dynamics.diffusion.source import Coda
-from tests.dynamics.diffusion.worlds import PAIR, UNIT, Normal, exact
+from tests.dynamics.diffusion.worlds import PAIR
 
 DOUBLE = torch.float64
 ONE = Layout((1,), (1,))
@@ -20,30 +21,13 @@ def tensor(values):
     return torch.tensor(values, dtype=DOUBLE)
 
 
-def affine(coda: Coda, policy: Normal, n: int = 8):
-    """Mean [k] and covariance [k, k] of sampled actions, of noise N(0, sigma_max^2); checks that nothing bends."""
-    x = coda.segments(policy, n, Streams((0,), "test"))[0, :, 0]
-    start = coda.sampler.sigma_max * Streams((0,), "test").randn(n, *coda.model.mask.shape, dtype=DOUBLE)
-    columns = coda.model.shape.action_columns
-    inputs = torch.cat([start[0, :, 0, columns], torch.ones(n, 1, dtype=DOUBLE)], dim=-1)
-    found = torch.linalg.lstsq(inputs, x[:, columns]).solution
-    assert torch.allclose(inputs @ found, x[:, columns], rtol=1e-6, atol=1e-8)
-    return found[-1], coda.sampler.sigma_max**2 * found[:-1].T @ found[:-1]
+def moments(case: Gaussians, guide: str, **sampler: float):
+    return sampled(case, guide, **{"steps": 100, **sampler})
 
 
 def one(case: Gaussians, guide: str, **sampler: float) -> Coda:
-    model = exact(ONE, tensor([case.mean]), tensor([[case.std**2]]))
-    return Coda(model, weight=case.weight, guide=guide, **{"steps": 100, **sampler})
-
-
-def led(case: Gaussians) -> Normal:
-    return Normal(torch.full((1, 1, 1), UNIT * case.policy_mean, dtype=DOUBLE), UNIT * case.policy_std)
-
-
-def moments(case: Gaussians, guide: str, **sampler: float):
-    """Mean and std of sampled actions of one agent."""
-    mean, cov = affine(one(case, guide, **sampler), led(case))
-    return float(mean), float(cov) ** 0.5
+    model = GaussianModel(ONE, tensor([case.mean]), tensor([[case.std**2]]))
+    return Coda(model, weight=case.weight, guide=guide, **sampler)
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.5, 2.0])
@@ -87,11 +71,13 @@ def test_jacobians_know_the_datas_own_deviation():
 def correlated(guide, rho=0.8):
     """Moments of two agents' actions, correlated in the data and led to (0.5, -0.5), and those of the product."""
     cov = tensor([[1.0, rho], [rho, 1.0]])
-    policy = Normal(UNIT * tensor([[[0.5], [-0.5]]]), UNIT * 0.6)
-    coda = Coda(exact(PAIR, torch.zeros(2, dtype=DOUBLE), cov), guide=guide, steps=100)
+    policy = GaussianPolicy(UNIT * tensor([[[0.5], [-0.5]]]), UNIT * 0.6)
+    coda = Coda(GaussianModel(PAIR, torch.zeros(2, dtype=DOUBLE), cov), guide=guide, steps=100)
     precision = torch.linalg.inv(cov) + torch.eye(2, dtype=DOUBLE) / 0.36
     mean = torch.linalg.solve(precision, tensor([0.5, -0.5]) / 0.36)
-    return *affine(coda, policy), mean, torch.linalg.inv(precision)
+    got_mean, got_cov, bend = affine(coda, policy)
+    assert bend < 1e-6
+    return got_mean, got_cov, mean, torch.linalg.inv(precision)
 
 
 def test_correlated_actions_need_the_denoisers_jacobian():
@@ -126,8 +112,8 @@ def test_churn_keeps_the_product():
 
 
 def test_no_weight_is_unguided_bit_for_bit():
-    model = exact(PAIR, torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE))
-    policy = Normal(torch.zeros(1, 2, 1, dtype=DOUBLE), 0.5)
+    model = GaussianModel(PAIR, torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE))
+    policy = GaussianPolicy(torch.zeros(1, 2, 1, dtype=DOUBLE), 0.5)
     free = Coda(model, weight=0.0).segments(None, 50, Streams((0,), "t"))
     for guide in LINES:
         same = Coda(model, weight=0.0, guide=guide, normalise=True).segments(policy, 50, Streams((0,), "t"))

@@ -8,12 +8,13 @@ import torch
 from mbrl.core.errors import ConfigError
 from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
+from mbrl.diagnose.gaussian_samples import GaussianModel, GaussianPolicy
 from mbrl.dynamics.diffusion.guidance import GUIDES, SCHEDULES, View, conditioned, noised_score, unit
 from mbrl.dynamics.diffusion.guided import Guiding, guided, look
 from mbrl.dynamics.diffusion.model import DiffusionModel
 from mbrl.dynamics.diffusion.policies import Widened, as_guide
 from mbrl.dynamics.diffusion.shape import SegmentShape
-from tests.dynamics.diffusion.worlds import PAIR, Normal, Still, exact
+from tests.dynamics.diffusion.worlds import PAIR, Still
 
 DOUBLE = torch.float64
 
@@ -119,7 +120,7 @@ def scaled(action_map="clip", horizon=2):
 def test_a_score_is_the_gradient_in_the_models_own_units():
     for name in ("clip", "squash"):
         model, x = scaled(name)
-        policy = Normal(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
+        policy = GaussianPolicy(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
         seen, _ = look(model, policy, x, 0.3)
         u = 0.2 * seen.noisy
         mean, std = model.shape.split(torch.stack([model.mean, model.std])).action
@@ -134,7 +135,7 @@ def test_a_score_is_the_gradient_in_the_models_own_units():
 
 def test_a_gaussian_in_the_models_own_units():
     model, x = scaled()
-    policy = Normal(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
+    policy = GaussianPolicy(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
     mean, std = look(model, policy, x, 0.3)[0].gaussian()
     shift, scale = model.shape.split(torch.stack([model.mean, model.std])).action
     assert float(mean[0, 2, 1, 1, 0]) == pytest.approx(float((-0.3 - shift[1, 0]) / scale[1, 0]))
@@ -144,7 +145,7 @@ def test_a_gaussian_in_the_models_own_units():
 
 def test_pull_is_the_denoisers_transposed_derivative():
     model, x = scaled()
-    policy = Normal(torch.zeros(1, 2, 2, dtype=DOUBLE), 0.4)
+    policy = GaussianPolicy(torch.zeros(1, 2, 2, dtype=DOUBLE), 0.4)
     seen, _ = look(model, policy, x, 0.7, differentiable=True)
     v = torch.randn(seen.noisy.shape, generator=torch.Generator().manual_seed(2), dtype=DOUBLE)
     v = v * model.shape.layout.action_mask()
@@ -159,7 +160,7 @@ def test_pull_is_the_denoisers_transposed_derivative():
 @pytest.mark.parametrize("normalise", [False, True])
 def test_only_actions_move(name, normalise):
     model, x = scaled()
-    policy = Normal(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
+    policy = GaussianPolicy(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
     moved = guided(model, policy, Guiding(guide=name, normalise=normalise), 80.0)(x, 0.7)
     shift = moved - model.denoise(x, 0.7)
     columns = model.shape.action_columns
@@ -172,7 +173,7 @@ def test_only_actions_move(name, normalise):
 
 def test_a_normalised_shift_has_its_stated_length():
     model, x = scaled()
-    policy = Normal(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
+    policy = GaussianPolicy(torch.tensor([[[0.2, 0.0], [-0.3, 0.1]]], dtype=DOUBLE), 0.4)
     how = Guiding(guide="noisy", weight=2.0, normalise=True)
     shift = guided(model, policy, how, 80.0)(x, 0.75) - model.denoise(x, 0.75)
     # c_out(0.75, 1) = 0.75 / 1.25 = 0.6; three action entries in two steps.
@@ -180,9 +181,9 @@ def test_a_normalised_shift_has_its_stated_length():
 
 
 def test_no_weight_costs_no_policy_call():
-    model = exact(PAIR, torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE))
-    policy = Normal(torch.zeros(1, 2, 1, dtype=DOUBLE), 0.4)
-    assert guided(model, None, Guiding(weight=0.0), 80.0) is model.denoise
+    model = GaussianModel(PAIR, torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE))
+    policy = GaussianPolicy(torch.zeros(1, 2, 1, dtype=DOUBLE), 0.4)
+    assert guided(model, None, Guiding(weight=0.0), 80.0) == model.denoise
     lead = guided(model, policy, Guiding(guide="noisy", schedule="late"), 80.0)
     x = torch.ones(1, 1, 2, model.shape.width, dtype=DOUBLE)
     assert torch.equal(lead(x, 2.0), model.denoise(x, 2.0))
@@ -211,5 +212,5 @@ def test_policies_that_cannot_guide():
         as_guide(Still(torch.zeros(1, 2, 1)), None)
     with pytest.raises(ConfigError, match="width=0"):
         as_guide(Still(torch.zeros(1, 2, 1)), 0.0)
-    normal = Normal(torch.zeros(1, 2, 1), 0.1)
+    normal = GaussianPolicy(torch.zeros(1, 2, 1), 0.1)
     assert as_guide(normal, None) is normal

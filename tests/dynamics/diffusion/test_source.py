@@ -7,11 +7,12 @@ from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
 from mbrl.core.joint import Layout, with_agent_axis
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Reporting, Stateful
+from mbrl.diagnose.gaussian_samples import GaussianPolicy
 from mbrl.dynamics.diffusion.edm import sigma_schedule
 from mbrl.dynamics.diffusion.model import DiffusionModel
 from mbrl.dynamics.diffusion.segments import segments
 from mbrl.dynamics.diffusion.source import Coda
-from tests.dynamics.diffusion.worlds import Normal, Still, walks
+from tests.dynamics.diffusion.worlds import Still, walks
 
 TRIO = Layout((3, 2, 1), (1, 2, 1))
 
@@ -29,7 +30,7 @@ def model_for(data, horizon=3, **options):
 
 def joint(seeds=1):
     mean = 0.5 * torch.randn(seeds, 3, 2, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    return Normal(mean * TRIO.action_mask(), 0.3)
+    return GaussianPolicy(mean * TRIO.action_mask(), 0.3)
 
 
 @pytest.mark.parametrize("guide", ["noisy", "posterior", "conjugate"])
@@ -71,8 +72,8 @@ def test_one_agent_with_and_without_an_axis_is_the_same_bits():
     flat, layout = walks((9, 8)), Layout((3,), (2,))
     axis = walks((9, 8), layout)
     mean = torch.tensor([[0.3, -0.2]])
-    one = Coda(model_for(flat), steps=5).draw(Normal(mean, 0.2), 6, Streams((0,), "t"))
-    two = Coda(model_for(axis), steps=5).draw(Normal(mean.unsqueeze(1), 0.2), 6, Streams((0,), "t"))
+    one = Coda(model_for(flat), steps=5).draw(GaussianPolicy(mean, 0.2), 6, Streams((0,), "t"))
+    two = Coda(model_for(axis), steps=5).draw(GaussianPolicy(mean.unsqueeze(1), 0.2), 6, Streams((0,), "t"))
     assert one[0].obs.shape == (1, 18, 3)
     lifted = with_agent_axis(one[0])
     for name in ("obs", "action", "reward", "next_obs", "terminal"):
@@ -117,7 +118,7 @@ def plain_policy_guided_diffusion(model, policy, n, weight, steps, guide):
 @pytest.mark.parametrize("guide", ["posterior", "denoised"])
 def test_one_agent_is_policy_guided_diffusion(guide):
     model = model_for(walks((9, 8))).double()
-    policy = Normal(torch.tensor([[0.3, -0.2]], dtype=torch.float64), 0.4)
+    policy = GaussianPolicy(torch.tensor([[0.3, -0.2]], dtype=torch.float64), 0.4)
     got = Coda(model, guide=guide, weight=0.5, steps=6).segments(policy, 7, Streams((0,), "t"))[0]
     want = plain_policy_guided_diffusion(model, policy, 7, 0.5, 6, guide)
     assert torch.allclose(got, want, rtol=1e-9, atol=1e-9)

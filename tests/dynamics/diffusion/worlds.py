@@ -1,4 +1,4 @@
-"""Datasets, exact denoisers and policies with a closed form."""
+"""Datasets and a policy with a closed form."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,7 @@ from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Transitions
 from mbrl.datasets.dataset import OfflineDataset, Stats
-from mbrl.dynamics.diffusion.model import DiffusionModel
-from mbrl.dynamics.diffusion.shape import SegmentShape
 
-UNIT = 1e-4
 PAIR = Layout((1, 1), (1, 1))
 
 
@@ -55,46 +52,6 @@ def games(action: Tensor, reward: Tensor, layout: Layout | None = None) -> Offli
     end = torch.ones(len(action), dtype=torch.bool)
     rows = Transitions(obs, action, reward, obs, end, ~end, torch.zeros(len(action), dtype=torch.int64))
     return dataset(rows, torch.arange(len(action)), layout=layout)
-
-
-def exact(layout: Layout, mean: Tensor, cov: Tensor, *, joint: bool = True) -> DiffusionModel:
-    """The exact denoiser, in double, of one-step segments whose actions are N(mean, cov), all else constant.
-
-    D = m + C (C + sigma^2)^-1 (x - m) in the model's units; UNIT of the data is one of them: no sample comes near
-    the bounds of actions.
-    """
-    model = DiffusionModel(SegmentShape(1, layout, joint=joint), width=4, depth=1).double()
-    columns = model.shape.action_columns
-    model.std[columns] = UNIT
-
-    def denoise(x: Tensor, sigma: float) -> Tensor:
-        action = x[..., 0, columns]
-        gain = cov @ torch.linalg.inv(cov + sigma**2 * torch.eye(len(cov), dtype=cov.dtype))
-        out = torch.zeros_like(x)
-        out[..., 0, columns] = mean + (action - mean) @ gain.T
-        return out * model.mask
-
-    model.denoise = denoise
-    return model
-
-
-class Normal:
-    """The policy N(mean [S, N, A], std^2) at every observation, and a count of how often it is asked."""
-
-    def __init__(self, mean: Tensor, std: float) -> None:
-        self.mean, self.std, self.calls = mean, std, 0
-
-    def act(self, obs: Tensor, streams: Streams | None = None) -> Tensor:
-        self.calls += 1
-        mean = self.mean.unsqueeze(1)
-        return mean.expand(len(mean), obs.shape[1], *mean.shape[2:])
-
-    def gaussian(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        mean = self.act(obs)
-        return mean, torch.full_like(mean, self.std)
-
-    def log_prob(self, obs: Tensor, action: Tensor) -> Tensor:
-        return -0.5 * ((action - self.act(obs)) / self.std).square().sum(-1)
 
 
 class Still:
