@@ -4,11 +4,13 @@ What they share with a single agent's (soft value, regression, diversity, ..) is
 take any leading axes.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 from mbrl.agents.conservative import soft_maximum
-from mbrl.core.maths import gaussian_log_prob
+from mbrl.core.maths import HALF_LOG_2PI
 
 
 def masked_square(action: Tensor, other: Tensor, mask: Tensor) -> Tensor:
@@ -65,8 +67,10 @@ def truncated_noise(mean: Tensor, std: float, uniform: Tensor) -> tuple[Tensor, 
     # From the nearer tail: next to 1 a probability is rounded so far that its quantile could be any number.
     z = torch.where(left < 0.5, torch.special.ndtri(left), -torch.special.ndtri(right))
     action = (mean + std * z).clamp(-1.0, 1.0)
-    log_std = mean.new_tensor(std).log()
-    return action, gaussian_log_prob(action, mean, log_std) - torch.log(high - low)
+    log_density = (
+        -0.5 * ((action - mean) / std).square() - HALF_LOG_2PI - math.log(std) - torch.log(high - low)
+    )
+    return action, log_density
 
 
 def omar(value: Tensor, rectification: Tensor, coefficient: float | Tensor) -> Tensor:

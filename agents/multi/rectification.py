@@ -1,6 +1,6 @@
 """OMAR's search for better actions: a sampler that its own best draws move, without gradients of the critic.
 
-Pan et al. 2022 (arXiv 2111.11188), in the two forms of the authors' code; all states, agents and seeds side by side.
+Pan et al. 2022 (arXiv 2111.11188), in the two forms of the authors' code; all states, agents and seeds at once.
 """
 
 from collections.abc import Callable

@@ -265,6 +265,44 @@ def test_it_lives_on_the_device_it_is_given(make):
     cuda.update(batch_of(LAYOUT, 2, 1).to("cuda"), Streams((0, 1), "train", "cuda"))
 
 
+PER_MEMBER = {
+    "matd3_bc": {"alpha": (2.5, 0.5, 1.0), "bc_weight": (0.0, 1.0, 3.0), "actor_lr": (1e-3, 3e-4, 3e-4)},
+    "maddpg_cql": {"cql_weight": (0.0, 1.0, 5.0), "critic_lr": (1e-3, 3e-4, 3e-4)},
+    "omar": {"coefficient": (0.0, 0.5, 1.0)},
+    "masac": {
+        "eta": (0.0, 1.0, 0.5),
+        "alpha": (1.0, 0.2, 0.2),
+        "alpha_lr": (3e-4, 3e-4, 1e-3),
+        "target_entropy": (-2.0, 0.0, 0.5),
+    },
+    "joint_bc": {"lr": (3e-4, 1e-3, 3e-4)},
+}
+"""Hyper-parameters that may differ between members of a stack, and different values for three."""
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(("name", "key"), [(a, k) for a, keys in PER_MEMBER.items() for k in keys])
+def test_members_with_values_of_their_own_are_singles_with_those_values(name, key):
+    values, seeds = PER_MEMBER[name][key], (4, 0, 4)  # one seed twice: what differs is the value alone
+    make = MULTI_AGENTS[name]
+    stacked = make(LAYOUT, seeds=seeds, hidden=(16, 16), **{key: values})
+    logs = learn(stacked, seeds, 3)
+    together = snapshot(stacked)
+    weights = [value for part, value in together.items() if part.endswith("weight")]
+    assert any(not torch.allclose(weight[0], weight[2]) for weight in weights)
+    for s, (seed, value) in enumerate(zip(seeds, values, strict=True)):
+        alone, streams = (
+            make(LAYOUT, seeds=(seed,), hidden=(16, 16), **{key: value}),
+            Streams((seed,), "train"),
+        )
+        for i, log in enumerate(logs):
+            for metric, found in alone.update(batch_of(LAYOUT, 3, i)[s : s + 1], streams).items():
+                assert found.item() == pytest.approx(log[metric][s].item(), rel=1e-6, abs=1e-12), metric
+        for part, found in snapshot(alone).items():
+            mine = together[part] if shared(part) else together[part][s : s + 1]
+            assert torch.allclose(found, mine, rtol=1e-6, atol=1e-12), part
+
+
 VALUED = [name for name in MULTI_AGENTS if name != "joint_bc"]
 
 
