@@ -10,8 +10,9 @@ class Sizes:
     obs_dim and action_dim are HalfCheetah's, the environment of `evaluation` and `endtoend`. Ours are: updates
     (critics, eta), stacks (seeds), epoch_steps of a dynamics epoch, rollout_steps (1 in place of a refresh's 5: a
     step is a step), segments of a draw, denoiser_width, states of one simulator call, data_rows, and what memory
-    is measured at. chunk: updates of one timed piece of a run, whose refreshes and evaluations are as much smaller than the defaults as it is smaller
-    than the 1000 updates between two of them. at_least: seconds that a candidate's part of a round takes.
+    is measured at. chunk: updates of one timed piece of a run, whose refreshes and evaluations are as much smaller
+    than the defaults as it is smaller than the 1000 updates between two of them. at_least: seconds that a
+    candidate's part of a round takes.
     """
 
     obs_dim: int = 17
