@@ -192,3 +192,15 @@ def test_what_it_is():
     with pytest.raises(ConfigError, match="policy without log_prob"):
         coda.check(object())
     Coda(coda.model, weight=0.0).check(object())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("guide", ["noisy", "posterior", "conjugate"])
+def test_on_a_gpu(guide):
+    coda = Coda(model_for(walks((9, 8), TRIO)).cuda(), guide=guide, schedule="damped", steps=4, churn=1.0)
+    policy = joint(2)
+    policy.mean = policy.mean.cuda()
+    rows, alive = coda.draw(policy, 5, Streams((0, 1), "t", "cuda"))
+    assert rows.obs.is_cuda
+    assert alive.is_cuda
+    assert rows.action.isfinite().all()
