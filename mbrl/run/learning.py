@@ -1,5 +1,6 @@
 """S stacked runs under way: all that an update changes, and so all that a checkpoint holds."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class Learning:
         self.streams = Streams(seeds, "train", device)
         self.run_step = accelerated(self._learn, self.streams, accelerate, agent=agent)
         self.update, self.summed = 0, 0
+        self.refresh_seconds = 0.0
         self.sums: Metrics = {}
         self.refreshed: Metrics = {}
         source = getattr(experience, "source", None)
@@ -45,9 +47,12 @@ class Learning:
         """New synthetic rows where they are due; raises DivergenceError as MixedData.refresh does."""
         every = self.experience.refresh_every
         if every and self.update % every == 0:
+            began = time.perf_counter()
             try:
                 self.experience.refresh(self.agent, self.streams)
             finally:
+                # Its last act reads from the device, so that all of its work is in here.
+                self.refresh_seconds += time.perf_counter() - began
                 self.frozen.put_back(SOURCE)
                 self.refreshed = self.experience.reported
 
@@ -94,7 +99,8 @@ class Learning:
             "refreshed": unflatten(self.refreshed),
         }
         ends = {str(place): end for place, end in self.frozen.ends.items()}
-        return tree, {"update": self.update, "summed": self.summed, **({"frozen": ends} if ends else {})}
+        meta = {"update": self.update, "summed": self.summed, "refresh_seconds": self.refresh_seconds}
+        return tree, {**meta, **({"frozen": ends} if ends else {})}
 
     def load(self, tree: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Inverse of state. Raises MismatchError for the state of another agent or buffer."""
@@ -110,4 +116,5 @@ class Learning:
         for name in ("sums", "refreshed"):
             setattr(self, name, {k: v.to(self.device) for k, v in flatten(tree.get(name, {})).items()})
         self.update, self.summed = meta["update"], meta["summed"]
+        self.refresh_seconds = meta.get("refresh_seconds", 0.0)
         self.frozen.add({int(place): end for place, end in meta.get("frozen", {}).items()}, tree)

@@ -18,11 +18,12 @@ def joint_distance(action: Tensor, other: Tensor, entries: Tensor | None = None)
 
     entries [N, A] bool: those that are not padding; all by default.
     """
-    axes = (-1,) if entries is None else (-2, -1)
-    gap = (action - other).abs()
-    if entries is None:
-        return gap.mean(axes)
-    return torch.where(entries, gap, 0.0).sum(axes) / entries.sum()
+    return _over_entries((action - other).abs(), entries)
+
+
+def joint_distance_square(action: Tensor, other: Tensor, entries: Tensor | None = None) -> Tensor:
+    """Mean (a - a')^2 [...], likewise."""
+    return _over_entries((action - other).square(), entries)
 
 
 def priority(distance: Tensor, steepness: float, floor: float) -> Tensor:
@@ -39,6 +40,12 @@ def draw_by_weight(weight: Tensor, n: int, streams: Streams) -> Tensor:
     ends = weight.double().cumsum(-1)
     drawn = streams.rand(n, dtype=torch.float64) * ends[:, -1:]
     return torch.searchsorted(ends, drawn, right=True).clamp_max_(weight.shape[-1] - 1)
+
+
+def _over_entries(gap: Tensor, entries: Tensor | None) -> Tensor:
+    if entries is None:
+        return gap.mean(-1)
+    return torch.where(entries, gap, 0.0).sum((-2, -1)) / entries.sum()
 
 
 class PJAP:
@@ -77,14 +84,17 @@ class PJAP:
         weight = priority(distance, self.steepness, self.floor)
         index = draw_by_weight(weight, n, streams)
         rows = self.data[index]
+        # Root mean square, as diffusion sources have it; the priority's own distance is a mean of |a - a'|.
+        square = joint_distance_square(rows.action, policy.act(rows.obs), self.entries)
         self.reported = {
-            "source/action_distance": distance.gather(-1, index).mean(-1),
+            "source/action_distance": square.mean(-1).sqrt(),
             "source/data_distance": distance.mean(-1),
+            "source/drawn_distance": distance.gather(-1, index).mean(-1),
         }
         return replace(rows, step=torch.ones_like(rows.step)), torch.ones_like(rows.terminal)
 
     def metrics(self) -> dict[str, Tensor]:
-        """Mean joint distance [S] to the policy of the rows drawn, and of the data."""
+        """[S]: root mean square distance to the policy of rows drawn; mean |a - a'| of the data and of these."""
         return self.reported
 
     def _distance(self, policy: Policy, seeds: int) -> Tensor:

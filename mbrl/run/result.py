@@ -40,12 +40,14 @@ def write_result(
     seeds: Sequence[int],
     seconds: float,
     dataset: Mapping[str, Any],
+    refresh_seconds: float = 0.0,
     diverged: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write <run>/result.json, atomically, and return it.
 
     status: finished, diverged (every seed did) or interrupted. Returns and normalised scores come from
     metrics.jsonl, one value a seed in the order of `seeds`; updates_per_second counts all stacked seeds as one.
+    refresh_seconds: what drawing synthetic rows took of `seconds`.
     diverged: {seed: {"update", "diagnosis"}} of those that did; there they are under their names, and their
     returns are null. A run of which none is left says why as "diagnosis", too.
     """
@@ -57,7 +59,7 @@ def write_result(
         "seeds": list(seeds),
         "return": summarise(rows, seeds, "eval/return", lost),
         "normalized": summarise(rows, seeds, "eval/normalized", lost),
-        **_circumstances(updates, seconds, dataset),
+        **_circumstances(updates, seconds, refresh_seconds, dataset),
     }
     if lost:
         result["diverged"] = {str(seed): dict(end) for seed, end in lost.items()}
@@ -74,16 +76,20 @@ def write_summary(
     updates: int,
     seconds: float,
     dataset: Mapping[str, Any],
+    refresh_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """Write the result.json of a stack of grid points, and return it: {name: status} of its points, whose own
     results are in the folders of these names. updates_per_second counts the whole stack as one."""
     named = {"status": status, "updates": updates, "points": dict(points)}
-    return _write(folder, named | _circumstances(updates, seconds, dataset))
+    return _write(folder, named | _circumstances(updates, seconds, refresh_seconds, dataset))
 
 
-def _circumstances(updates: int, seconds: float, dataset: Mapping[str, Any]) -> dict[str, Any]:
+def _circumstances(
+    updates: int, seconds: float, refresh_seconds: float, dataset: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "seconds": round(seconds, 3),
+        "refresh_seconds": round(refresh_seconds, 3),
         "updates_per_second": round(updates / seconds, 3) if seconds else None,
         "versions": current_versions(),
         "dataset": dict(dataset),

@@ -105,7 +105,8 @@ class Trainer:
             bar.close()
             self.records.close()
         ends, seconds = self.learning.frozen.ends, time.perf_counter() - self.began
-        figures = {"updates": self.update, "seconds": seconds, "dataset": self.dataset}
+        times = {"seconds": seconds, "refresh_seconds": self.learning.refresh_seconds}
+        figures = {"updates": self.update, **times, "dataset": self.dataset}
         result = self.records.conclude(status, ends, **figures)
         if failure:
             raise DivergenceError(self.records.diagnosis(ends), members=failure.members) from failure

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from mbrl.study.audits import correlation_values, error_values
+from mbrl.study.augmentation_picture import draw_augmentation
 from mbrl.study.outputs import Row
 from mbrl.study.pictures import (
     against,
@@ -12,10 +13,11 @@ from mbrl.study.pictures import (
     draw_errors,
     draw_methods,
 )
+from mbrl.study.polynomial_games_study import PolynomialGames
 from mbrl.study.request import Request
 from mbrl.study.runner import Study
 from mbrl.study.simple_env_study import SimpleEnv
-from mbrl.study.values import curve_values, reach_values
+from mbrl.study.values import curve_values, reach_values, source_values
 
 
 class Runnable(Protocol):
@@ -28,6 +30,7 @@ class Runnable(Protocol):
 STUDIES: dict[str, Runnable] = {
     "collapse": Study([curve_values], draw_collapse),
     "ensemble": Study([reach_values, curve_values], draw_ensemble),
+    "mamujoco": Study([source_values, curve_values], draw_augmentation),
     "model_quality": Study(
         [reach_values],
         against(
@@ -35,6 +38,7 @@ STUDIES: dict[str, Runnable] = {
         ),
     ),
     "penalty_correlation": Study([reach_values], draw_correlation, audit=correlation_values),
+    "polynomial_games": PolynomialGames(),
     "reward_error": Study([reach_values], draw_errors, audit=error_values),
     "rollout_length": Study(
         [reach_values],

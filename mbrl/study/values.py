@@ -50,6 +50,14 @@ def reach_values(folder: Path, seeds: Sequence[int]) -> Values:
     }
 
 
+def source_values(folder: Path, seeds: Sequence[int]) -> Values:
+    """What was drawn: action_distance [S] of the latest rows to the joint policy, None without a source that says;
+    refresh_share, what drawing took of the run's time."""
+    result, rows = read_result(folder), read_metrics(folder / "metrics.jsonl")
+    share = result["refresh_seconds"] / result["seconds"] if result["seconds"] else None
+    return {"action_distance": last(rows, "source/action_distance", seeds), "refresh_share": share}
+
+
 CURVES = {
     "return_curve": "eval/return",
     "q_curve": "bias/q_depth_0",

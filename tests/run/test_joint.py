@@ -53,7 +53,7 @@ def test_sources_side_by_side_share_a_refresh():
     first, _ = sources["pjap"].draw(Towards(), 10, Streams(SEEDS, "s"))
     assert torch.equal(rows.obs[:, :10], first.obs)
     assert rows.step[0].bincount().tolist() == [0, 20, 10, 10]
-    assert both.metrics().keys() == {"source/pjap_action_distance", "source/pjap_data_distance"}
+    assert both.metrics().keys() == {f"source/pjap_{name}_distance" for name in ("action", "data", "drawn")}
     experience = MixedData(data, both, batch_size=16, starts=10, retain=1)
     assert experience.refresh(Towards(), Streams(SEEDS, "r"))["source/alive"].tolist() == [1, 1]
 

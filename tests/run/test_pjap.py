@@ -58,7 +58,10 @@ def test_rows_near_the_policy_are_drawn_more_often_than_others():
     assert own[0] > 0.3
     assert own[1] < -0.3
     metrics = source.metrics()
-    assert (metrics["source/action_distance"] < 0.7 * metrics["source/data_distance"]).all()
+    assert (metrics["source/drawn_distance"] < 0.7 * metrics["source/data_distance"]).all()
+    gap = (rows.action - Constant(0.8, -0.8).act(rows.obs))[:, :, LAYOUT.action_mask()]
+    expected = gap.square().mean((1, 2)).sqrt()
+    assert torch.allclose(metrics["source/action_distance"], expected)
 
 
 def test_it_draws_what_a_loop_over_rows_weighs():
