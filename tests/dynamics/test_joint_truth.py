@@ -139,3 +139,13 @@ def test_rows_of_other_agents():
 def test_another_mujoco_is_refused():
     with pytest.raises(MismatchError, match="3.6.0"):
         JointTruth(EnvSpec(IDS[2], versions={"mujoco": "3.6.0"}))
+
+
+def test_joints_in_another_order_than_the_agents():
+    """Which no robot that is exact has by itself."""
+    obs, action, *_ = recorded(IDS[2], 8)
+    truth = JointTruth(EnvSpec(IDS[2]), threads=1)
+    plain = truth.step(obs, action.flip(-2))
+    truth.moved = truth.moved[::-1].copy()
+    torch.testing.assert_close(truth.step(obs, action).next_obs, plain.next_obs, rtol=0, atol=0)
+    assert (truth.step(obs, action.flip(-2)).next_obs != plain.next_obs).any()

@@ -111,3 +111,12 @@ def test_actions_of_other_teams_are_refused():
     stepper = together(made(TEAMS[2], 2))
     with pytest.raises(MismatchError, match=r"\(2, 3\) for 2 teams of \(3, 1\)"):
         stepper.step(np.arange(2), np.zeros((2, 3), dtype=np.float32))
+
+
+def test_joints_in_another_order_than_the_agents():
+    """Which no team that is stepped together has by itself."""
+    one, other = together(made(TEAMS[2], 2)), together(made(TEAMS[2], 2))
+    one.moved = one.moved[::-1].copy()
+    action = np.array([[[0.1], [0.2], [0.3]], [[-0.5], [0.5], [0.0]]], dtype=np.float32)
+    obs, _, _ = one.step(np.arange(2), action)
+    assert np.array_equal(obs, other.step(np.arange(2), action[:, ::-1])[0])

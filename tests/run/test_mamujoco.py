@@ -200,6 +200,30 @@ def test_spaces_must_fit_the_layout():
         del gymnasium.registry["TeamTest-v0"]
 
 
+class Careless(gymnasium.Env):
+    """Adds up all that it is given, the padding too."""
+
+    layout = Layout((1, 1), (2, 1))
+    observation_space = gymnasium.spaces.Box(-1, 1, (2, 1))
+    action_space = gymnasium.spaces.Box(-3, 3, (2, 2))
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros((2, 1)), {}
+
+    def step(self, action):
+        return np.zeros((2, 1)), float(action.sum()), True, False, {}
+
+
+def test_padding_of_an_action_does_not_reach_the_environment():
+    gymnasium.register("CarelessTest-v0", entry_point=Careless)
+    try:
+        env = envs.make_env(EnvSpec("CarelessTest-v0"))
+        env.reset()
+        assert env.step(np.array([[0.5, -0.25], [1.0, 0.75]]))[1] == 3 * (0.5 - 0.25 + 1.0)
+    finally:
+        del gymnasium.registry["CarelessTest-v0"]
+
+
 class Constant:
     """Each agent moves by its share of one number a member."""
 
