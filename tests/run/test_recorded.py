@@ -168,6 +168,25 @@ def test_runs_that_do_not_fit(run):
         run_recording(Collector(EnvSpec("Hopper-v5"), 5, show=False), run)
 
 
+def test_the_agent_of_a_single_agents_run_is_split(tmp_path):
+    data = write_hdf5(tmp_path / "data.hdf5", Collector(EnvSpec("Hopper-v5"), 30, show=False).random())
+    options = ["agent=bc", "source=none", "seeds=[3]", "train.updates=3", "device=cpu", "preset=debug"]
+    run = train_from_config(compose([f"dataset.source={data}", f"out={tmp_path}/one", *options]))
+    team = run_recording(Collector(HOPPER, 15, sampled=False, show=False), run)
+    alone = run_recording(Collector(EnvSpec("Hopper-v5"), 15, sampled=False, show=False), run)
+    assert team.layout.agents == 3
+    agent = agent_from_config(run_config(run), 11, 3, torch.device("cpu"))
+    agent.load_state_dict(load_tree(run / "checkpoint")[0]["agent"])
+    # Hopper's agents have its joints in order, and its observation is theirs without what they see twice.
+    rows = alone.record
+    expected = agent.act(torch.from_numpy(rows.observations)[None])[0]
+    np.testing.assert_allclose(rows.actions, expected, atol=1e-6)
+    seen = np.concatenate(make_env(HOPPER).unwrapped.seen)
+    whole = np.zeros((15, 11), np.float32)
+    whole[:, seen] = team.record.observations
+    np.testing.assert_allclose(team.record.actions, agent.act(torch.from_numpy(whole)[None])[0], atol=1e-6)
+
+
 class Stack:
     """Three members that act by their number, with noise."""
 
