@@ -27,6 +27,7 @@ def cell(settings, level=1.0, *, status="finished", seeds=SEEDS, shift=0):
         "q_last": noisy(300),
         "overestimate_last": noisy(500),
         "overestimate_edge_last": noisy(5000),
+        "action_distance": noisy(0.3),
         "penalty_reach": noisy(3),
         "penalty_edge": noisy(9),
         "at_update": list(range(0, 11000, 1000)),

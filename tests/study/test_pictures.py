@@ -20,6 +20,11 @@ ROWS = {
         for d, m in (("true", "base"), ("true", "ravl"), ("learned", "base"))
         for k in (1, 5)
     ],
+    "mamujoco": [
+        {"data": "a", "learner": learner, "augmentation": kind}
+        for learner in ("matd3_bc", "masac")
+        for kind in ("none", "static", "coda")
+    ],
     "true_dynamics": [
         *({"dynamics": d, "method": m} for d in ("learned", "true") for m in ("base", "mobile", "ravl")),
         {"dynamics": "none", "method": "edac"},

@@ -11,8 +11,13 @@ from mbrl.study.cells import choose, plan
 from mbrl.study.registry import STUDIES
 from mbrl.study.request import Request
 
-TRAINING = [name for name in study_names() if name != "simple_env"]
+WORLDS = ("simple_env", "polynomial_games")
+"""Studies with cells of their own, tested in files of their own."""
+TRAINING = [name for name in study_names() if name not in WORLDS]
+PAPERS = {"mamujoco": "2604.23308", "polynomial_games": "2407.01343"}
+"""What a study reruns, where that is not the paper on the edge of reach."""
 SOME = {
+    "mamujoco": {"learner": ("matd3_bc",), "augmentation": ("none", "pjap", "coda")},
     "ensemble": {"num_critics": ("3",)},
     "model_quality": {"method": ("base", "mopo"), "weight": ("-0.5",)},
     "penalty_correlation": {"method": ("critics_10",)},
@@ -42,6 +47,7 @@ OWN = {
         "true_value_curve",
     },
     "ensemble": {"penalty_reach", "penalty_edge", "overestimate_curve"},
+    "mamujoco": {"action_distance", "refresh_share", "return_curve", "augmentation"},
     "model_quality": {"overestimate_last", "overestimate_edge_last"},
     "penalty_correlation": {"pearson_max_aleatoric", "spearman_ensemble_std", "measures"},
     "reward_error": {"reward_error", "paired_error", "overestimate", "reward_true"},
@@ -63,7 +69,7 @@ def test_every_study_has_a_file_and_a_place():
 def test_every_value_of_every_grid_is_defined(name):
     study = load_study(name)
     assert study.about
-    assert "arXiv 2402.12527" in study.source
+    assert f"arXiv {PAPERS.get(name, '2402.12527')}" in study.source
     for scale in SCALES:
         axes = axes_of(study, scale)
         for settings in choose(study.scales[scale].cells, {}, axes):
@@ -84,7 +90,8 @@ def test_cells_of_the_larger_scales_compose(name, scale, dynamics, tmp_path):
     assert len(cells[0].config.seeds) >= {"cpu": 2, "paper": 4}[scale]
     if scale == "paper":
         assert {cell.config.train.updates for cell in cells} <= {1_000_000, 2_000_000, 3_000_000}
-        assert all(cell.config.dataset.source.startswith("d4rl/") for cell in cells)
+        if name != "mamujoco":  # its data are the user's own
+            assert all(cell.config.dataset.source.startswith("d4rl/") for cell in cells)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,7 @@ def out(tmp_path_factory):
 @pytest.mark.parametrize("name", TRAINING)
 def test_runs_at_debug_scale(name, out):
     cache = "dynamics.ensemble.cache" if name == "model_quality" else "dynamics.cache"
+    cache = "source.diffusion.cache" if name == "mamujoco" else cache
     fitted = name not in ("collapse", "ensemble")
     options = (*TINY, f"{cache}={out}/models") if fitted else TINY
     STUDIES[name].run(Request(name, "debug", out, options, SOME.get(name)))
@@ -106,7 +114,7 @@ def test_runs_at_debug_scale(name, out):
         assert settings | COMMON | OWN[name] <= row.keys()
         assert len(row["return_last"]) == len(row["seeds"])
         assert json.loads((out / row["run"] / "result.json").read_text())["updates"] == 2
-    if name != "penalty_correlation":
+    if name not in ("penalty_correlation", "mamujoco"):
         assert all(isinstance(v, float) for row in rows for v in row["overestimate_last"])
     assert (out / f"{name}.png").stat().st_size > 15_000
     assert f"study={name} scale=debug" in (out / "command.txt").read_text()
