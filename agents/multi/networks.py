@@ -174,11 +174,13 @@ class JointCritics(nn.Module):
         """Values [S, N, B] of every agent's first critic."""
         seeds, agents, _ = self.net.layers[0].lead
         x = self.inputs(obs, action)
-        h = x.expand(seeds, agents, *x.shape[-2:]).flatten(0, 1).to(self.net.product_dtype or x.dtype)
-        *hidden, last = self._layers_of_first()
-        for weight, bias in hidden:
-            h = torch.relu(affine(h, weight, bias))
-        return affine(h, *last).squeeze(-1).unflatten(0, (seeds, agents)).to(x.dtype)
+        flat = x.expand(seeds, agents, *x.shape[-2:]).flatten(0, 1).to(self.net.product_dtype or x.dtype)
+        parts = []
+        for h, (*hidden, last) in _blocks(flat, self._layers_of_first()):
+            for weight, bias in hidden:
+                h = affine(h, weight, bias).relu_()
+            parts.append(affine(h, *last).squeeze(-1))
+        return torch.cat(parts).unflatten(0, (seeds, agents)).to(x.dtype)
 
     def fused_value_and_action_gradient(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Values [S, N, K, B] and their gradients [S, N, K, B, D] by all D actions the view shows.
