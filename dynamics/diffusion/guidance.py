@@ -117,12 +117,13 @@ def conditioned(estimate: Tensor, mean: Tensor, std: Tensor, variance: float, we
 def solved(view: View, weight: float, *, iterations: int) -> Tensor:
     """lambda V (s^2 + lambda V)^-1 (mu - D), V = sigma^2 dD/dx, by conjugate gradients (Hestenes, Stiefel 1952).
 
-    V is symmetric and not negative for an exact denoiser (it is the covariance of x_0 given x); for a learned one,
-    curvatures below s^2 are taken for the least s^2.
+    V is symmetric and not negative for an exact denoiser (it is the covariance of x_0 given x). For a learned one,
+    curvatures below the least s^2 are taken for it, and no shift is longer than mu - D, as none would be.
     """
     mean, std = view.gaussian()
     residual = mean - view.denoised
     direction, square = residual, _dot(residual, residual)
+    most = square
     floor = std.square().amin(dim=(-3, -2, -1), keepdim=True)
     shift = torch.zeros_like(residual)
     for left in reversed(range(iterations)):
@@ -135,7 +136,7 @@ def solved(view: View, weight: float, *, iterations: int) -> Tensor:
             residual = residual - length * product
             before, square = square, _dot(residual, residual)
             direction = residual + _ratio(square, before) * direction
-    return shift
+    return shift * _ratio(most, _dot(shift, shift)).clamp_max(1.0).sqrt()
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
