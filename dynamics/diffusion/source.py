@@ -24,8 +24,10 @@ class Coda:
     """A core.types.Source (Stateful, Reporting): `horizon` transitions a segment, guided by the policy it is given.
 
     weight: lambda. guide, schedule, normalise: as in Guiding. width: deviation that deterministic policies are
-    given. once: the first draw is kept and returned ever after. sampler: options of Sampler (steps, order, churn,
-    ...). Actions come back in [-1, 1] by the model's action map. Raises ConfigError for impossible options.
+    given. once: the first draw is kept and returned ever after. sampler: further options of Sampler (steps, order,
+    ...); churn is on, since rewards then keep up with actions that are led (docs/diffusion_guidance.md), and 10 is
+    the most that 24 steps can take. Actions come back in [-1, 1] by the model's action map. Raises ConfigError for
+    impossible options.
     """
 
     def __init__(
@@ -38,12 +40,13 @@ class Coda:
         normalise: bool = False,
         width: float | None = 0.1,
         once: bool = False,
+        churn: float = 10.0,
         progress: bool = False,
         **sampler: Any,
     ) -> None:
         self.model, self.horizon = model, model.shape.horizon
         self.guiding = Guiding(guide=guide, weight=weight, schedule=schedule, normalise=normalise)
-        self.sampler = Sampler(**sampler)
+        self.sampler = Sampler(churn=churn, **sampler)
         self.width, self.once, self.progress = width, once, progress
         self._kept: tuple[Transitions, Tensor] | None = None
         self._figures: dict[str, Tensor] = {}

@@ -59,7 +59,7 @@ class GaussianPolicy:
 def sampled(case: Gaussians, guide: str, **sampler: float) -> tuple[float, float]:
     """Mean and std of one agent's sampled action under a guide, to compare with `flow` and `product`."""
     model = GaussianModel(Layout((1,), (1,)), torch.tensor([case.mean]), torch.tensor([[case.std**2]]))
-    coda = Coda(model, weight=case.weight, guide=guide, **sampler)
+    coda = Coda(model, weight=case.weight, guide=guide, **{"churn": 0.0, **sampler})
     mean, cov, _ = affine(coda, led(case))
     return float(mean), float(cov) ** 0.5
 

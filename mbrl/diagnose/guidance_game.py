@@ -16,6 +16,7 @@ from mbrl.dynamics.games.game import make_game
 WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 GUIDES: Mapping[str, Mapping[str, Any]] = {
     "posterior": {"guide": "posterior"},
+    "posterior, no churn": {"guide": "posterior", "churn": 0.0},
     "conjugate": {"guide": "conjugate"},
     "noise-aware": {"guide": "noise_aware"},
     "noisy, damped": {"guide": "noisy", "schedule": "damped"},

@@ -27,7 +27,7 @@ def moments(case: Gaussians, guide: str, **sampler: float):
 
 def one(case: Gaussians, guide: str, **sampler: float) -> Coda:
     model = GaussianModel(ONE, tensor([case.mean]), tensor([[case.std**2]]))
-    return Coda(model, weight=case.weight, guide=guide, **sampler)
+    return Coda(model, weight=case.weight, guide=guide, **{"churn": 0.0, **sampler})
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.5, 2.0])
@@ -72,7 +72,7 @@ def correlated(guide, rho=0.8):
     """Moments of two agents' actions, correlated in the data and led to (0.5, -0.5), and those of the product."""
     cov = tensor([[1.0, rho], [rho, 1.0]])
     policy = GaussianPolicy(UNIT * tensor([[[0.5], [-0.5]]]), UNIT * 0.6)
-    coda = Coda(GaussianModel(PAIR, torch.zeros(2, dtype=DOUBLE), cov), guide=guide, steps=100)
+    coda = Coda(GaussianModel(PAIR, torch.zeros(2, dtype=DOUBLE), cov), guide=guide, steps=100, churn=0.0)
     precision = torch.linalg.inv(cov) + torch.eye(2, dtype=DOUBLE) / 0.36
     mean = torch.linalg.solve(precision, tensor([0.5, -0.5]) / 0.36)
     got_mean, got_cov, bend = affine(coda, policy)
