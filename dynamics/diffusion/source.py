@@ -19,6 +19,10 @@ from mbrl.dynamics.diffusion.model import DiffusionModel
 from mbrl.dynamics.diffusion.policies import as_guide
 from mbrl.dynamics.diffusion.sampler import Sampler, sample
 
+MOST = 1000.0
+"""Deviations from the data's mean beyond which an entry is void, the sampler having diverged: no value of a million
+rows is further from their mean (Samuelson 1968)."""
+
 
 class Coda:
     """A core.types.Source (Stateful, Reporting): `horizon` transitions a segment, guided by the policy it is given.
@@ -59,11 +63,13 @@ class Coda:
     def draw(self, policy: Policy, n: int, streams: Streams) -> tuple[Transitions, Tensor]:
         """n segments a seed as rows [S, n * horizon, ...], step by step, and alive [S, n * horizon] bool.
 
-        Void are rows that are not finite, and those after one of their segment that is void or terminal. Raises
+        Void are rows that are not finite or beyond MOST, and those after one of their segment that is void or
+        terminal. Raises
         ConfigError for a policy that cannot guide, MismatchError for another size than that of a draw kept.
         """
         if self._kept is None or not self.once:
             x = self.segments(policy, n, streams)
+            x = torch.where(x.abs() <= MOST, x, torch.nan)
             rows = self.model.shape.transitions(self.model.decode(x))
             found = _sound(rows, self.horizon)
             if self.once:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ AXES = {
 
 @dataclass(frozen=True)
 class Point:
-    """What samples at one lambda are like, root mean squares over all rows that are alive.
+    """What samples at one lambda are like, root mean squares over all rows that are alive, NaN if none is.
 
     action_distance: of sampled actions from the policy's at the sampled observations, an entry. reward_error and
     step_error: of sampled reward and next_obs from the true ones, in deviations of the data's columns; step_error
@@ -53,8 +54,8 @@ class Point:
     void: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """For JSON, which knows no NaN: None in its place."""
+        return {k: None if v is None or isnan(v) else v for k, v in asdict(self).items()}
 
 
 def on_policyness(
@@ -114,9 +115,13 @@ def draw_on_policyness(curves: Mapping[str, Sequence[Point]], file: Path | str, 
     names = ["action_distance", "reward_error"]
     if any(p.step_error is not None for points in curves.values() for p in points):
         names.append("step_error")
-    picture, axes = plt.subplots(1, len(names), figsize=(4.4 * len(names), 3.6), squeeze=False)
+    picture, axes = plt.subplots(
+        1, len(names), figsize=(4 * len(names) + 2, 3.6), squeeze=False, layout="constrained"
+    )
     least = min(p.weight for points in curves.values() for p in points if p.weight > 0)
     for axis, name in zip(axes[0], names, strict=True):
+        if name != "action_distance":
+            axis.set_yscale("log")
         for (label, points), marker in zip(curves.items(), cycle("osv^D"), strict=False):
             axis.plot(
                 [p.weight for p in points],
@@ -126,15 +131,14 @@ def draw_on_policyness(curves: Mapping[str, Sequence[Point]], file: Path | str, 
                 label=label,
             )
         axis.set_xscale("symlog", linthresh=least)
-        axis.set(xlabel="λ (0: unguided)", ylabel=AXES[name], ylim=(0, None))
+        axis.set(xlabel="λ (0: unguided)", ylabel=AXES[name])
         axis.set_title(TITLES[name], fontsize=10)
-    axes[0, 0].legend(fontsize=8)
+    picture.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
     picture.suptitle(title, fontsize=10)
-    picture.tight_layout()
     picture.savefig(file, dpi=130)
     plt.close(picture)
 
 
 def _rms(x: Tensor, entries: int) -> float:
-    """Root mean square over rows x [B, K] and `entries` of K: the others are padding, and 0."""
-    return float((x.double().square().sum() / max(1, len(x) * entries)).sqrt())
+    """Root mean square over rows x [B, K] and `entries` of K, the others being padding, and 0; NaN for no rows."""
+    return float((x.double().square().sum() / (len(x) * entries)).sqrt())
