@@ -72,7 +72,7 @@ def action_agreement(agents: int = 2) -> Game:
     return Game("action_agreement", _disagreement(agents) * -1.0, Optimum(0.0, diagonal))
 
 
-def twin_peaks(agents: int = 2, *, peak: float = 0.6, tilt: float = 1.2, coupling: float = 0.5) -> Game:
+def twin_peaks(agents: int = 2, *, peak: float = 0.7, tilt: float = 1.2, coupling: float = 0.5) -> Game:
     """R = -(m^2 / peak^2 - 1)^2 + tilt m - coupling sum_{i<j} (x_i - x_j)^2, with m the mean of the actions.
 
     Two joint optima, both on the diagonal: near m = peak, and one 2 peak tilt lower near m = -peak. Without a

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -76,6 +77,13 @@ class Polynomial:
 
     def derivative(self, agent: int) -> "Polynomial":
         """With respect to x_agent; zero as one constant term."""
+        return self._derivatives[agent]
+
+    @cached_property
+    def _derivatives(self) -> list["Polynomial"]:
+        return [self._derivative(i) for i in range(self.agents)]
+
+    def _derivative(self, agent: int) -> "Polynomial":
         terms = [
             (c * p[agent], tuple(e - (i == agent) for i, e in enumerate(p)))
             for c, p in self.terms

@@ -23,7 +23,7 @@ def naive_reward(name, row):
     if name == "action_agreement":
         return -pairs
     mean = sum(row) / len(row)
-    return -((mean**2 / 0.36 - 1) ** 2) + 1.2 * mean - 0.5 * pairs
+    return -((mean**2 / 0.49 - 1) ** 2) + 1.2 * mean - 0.5 * pairs
 
 
 def actions(rows, agents):
@@ -93,7 +93,7 @@ def test_sign_agreement_of_three_has_four_optima():
 
 def test_twin_peaks_has_a_lower_peak_that_is_a_local_optimum():
     game = make_game("twin_peaks")
-    high, low = game.optimum.points[0], torch.tensor([-0.53, -0.53]).double()
+    high, low = game.optimum.points[0], torch.tensor([-0.607, -0.607]).double()
     around = low + 0.2 * (2 * torch.rand(500, 2, generator=torch.Generator().manual_seed(0)).double() - 1)
     top = around[game.polynomial(around).argmax()]
     assert (top - low).abs().max() < 0.1
@@ -103,7 +103,7 @@ def test_twin_peaks_has_a_lower_peak_that_is_a_local_optimum():
 
 def test_twin_peaks_without_tilt_has_two_optima():
     points = make_game("twin_peaks", {"tilt": 0.0}).optimum.points
-    torch.testing.assert_close(points, torch.tensor([[-0.6, -0.6], [0.6, 0.6]]).double())
+    torch.testing.assert_close(points, torch.tensor([[-0.7, -0.7], [0.7, 0.7]]).double())
 
 
 def test_a_users_polynomial_has_its_optimum_found():
