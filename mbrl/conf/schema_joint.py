@@ -115,12 +115,12 @@ class OmarConf(MaddpgCqlConf):
 
     name: str = option("omar", "key in mbrl.agents.multi.MULTI_AGENTS")
     critic: str = option("independent", "what a critic sees (OMAR: independent)")
-    coefficient: float = option(0.7, "weight of that regression against Q (OMAR, table 6)")
-    sampler: str = option("elites", "how: elites (authors' code) or softmax (the paper's equation)")
+    coefficient: float = option(0.7, "weight of that regression against Q (og-marl; authors' code: 0.5 to 1)")
+    sampler: str = option("elites", "how: elites or softmax (authors' code for MuJoCo, for particles)")
     iterations: int = option(2, "rounds of sampling (authors' code)")
     samples: int = option(20, "actions a round (authors' code)")
     elites: int = option(5, "best of them that the next round is drawn around (authors' code)")
-    beta: float = option(1.0, "sharpness of the softmax (OMAR)")
+    beta: float = option(1.0, "sharpness of the softmax (authors' code)")
     initial_std: float = option(2.0, "deviation of the first round (authors' code)")
 
 

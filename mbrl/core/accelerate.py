@@ -36,9 +36,17 @@ def accelerate(step: Step, streams: Streams, mode: str = "auto", *, agent: objec
 
     mode: a name in MODES, or auto: graph on CUDA, where these small networks wait for launches, and eager on the
     CPU, where products are most of the time (docs/performance.md). agent: whose methods `compile` compiles.
-    Raises ConfigError for an unknown mode, a graph without CUDA, or an agent that has nothing to compile.
+    An agent whose updates are not all alike has `capturable` False: auto is then eager. Raises ConfigError for an
+    unknown mode, a graph without CUDA or of such an agent, or an agent that has nothing to compile.
     """
     name = pick_mode(mode, streams.device)
+    if name == "graph" and not getattr(agent, "capturable", True):
+        if mode != "auto":
+            raise ConfigError(
+                f"train.accelerate=graph: updates of {type(agent).__name__} are not all alike, and a graph would "
+                "repeat one of them; take auto or eager"
+            )
+        name = "eager"
     return MODES[name](step, streams, agent)
 
 

@@ -120,3 +120,19 @@ def test_what_cannot_be_had_is_an_error(mode, message):
     agent = BC(3, 2, seeds=(0,), hidden=(8,))
     with pytest.raises(ConfigError, match=message):
         accelerate(training(agent), Streams((0,), "train"), mode, agent=agent)
+
+
+class OnCuda:
+    """Streams of a device that need not be there: nothing is drawn."""
+
+    device = torch.device("cuda")
+
+
+class Uneven:
+    capturable = False
+
+
+def test_updates_that_are_not_all_alike_are_not_captured():
+    assert accelerate(lambda streams: {"a": 1}, OnCuda(), "auto", agent=Uneven())() == {"a": 1}
+    with pytest.raises(ConfigError, match="updates of Uneven are not all alike"):
+        accelerate(lambda streams: {}, OnCuda(), "graph", agent=Uneven())

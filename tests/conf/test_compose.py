@@ -1,6 +1,7 @@
 """Every option composes; what the published files say; presets, folders and one's own parts."""
 
 import functools
+import inspect
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +19,11 @@ from mbrl.conf.schema import (
     RolloutConf,
     SacConf,
 )
+from mbrl.conf.schema_joint import CodaConf
 from mbrl.conf.store import folder, slug
 from mbrl.core.errors import ConfigError
+from mbrl.dynamics.diffusion.sampler import Sampler
+from mbrl.dynamics.diffusion.source import Coda
 
 CONF = Path(__file__).resolve().parents[2] / "mbrl/conf"
 CHOICES = all_choices()
@@ -264,3 +268,11 @@ def test_folder_names() -> None:
 def test_config_dir_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--config-dir .* is not a folder"):
         compose([], config_dir=str(tmp_path / "none"))
+
+
+def test_defaults_of_a_diffusion_source_are_those_of_the_component() -> None:
+    signature = inspect.signature(Coda).parameters
+    conf = CodaConf()
+    for name in ("weight", "guide", "schedule", "normalise", "width", "once", "churn"):
+        assert getattr(conf, name) == signature[name].default
+    assert (conf.sampling_steps, conf.order) == (Sampler().steps, Sampler().order)
