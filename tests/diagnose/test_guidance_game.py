@@ -13,10 +13,13 @@ def curves(tmp_path_factory):
 
 def test_every_guide_has_its_curve(curves):
     assert set(curves) == {*GUIDES, OFF_DATA}
-    assert all(points[1].action_distance < points[0].action_distance for points in curves.values())
-    assert all(points[0] == curves["posterior"][0] for name, points in curves.items() if name in GUIDES)
+    # The same noise without guidance, but for the one that samples without churn.
+    same = [points[0] for name, points in curves.items() if name in GUIDES and "churn" not in GUIDES[name]]
+    assert all(point == same[0] for point in same)
+    for name in ("posterior", "posterior, no churn", "conjugate", OFF_DATA):
+        assert curves[name][1].action_distance < 0.6 * curves[name][0].action_distance
 
 
 def test_covered_policies_are_met_and_others_are_not(curves):
     assert curves["posterior"][1].action_distance < 0.25
-    assert curves[OFF_DATA][1].action_distance > 0.35
+    assert curves[OFF_DATA][1].action_distance > 1.3 * curves["posterior"][1].action_distance
