@@ -66,5 +66,7 @@ def test_only_the_guides_of_the_posterior_keep_the_spread():
 def test_collapse_by_the_closed_forms_of_the_document():
     # docs/diffusion_guidance.md: std c (c / max)^(lambda c^2 / s^2) and c (s / max)^lambda.
     case = Gaussians(mean=0.0, std=0.9, policy_std=0.5, weight=0.2)
-    assert flow(case, LINES["denoised"])[1] == pytest.approx(0.9 * (0.9 / 80) ** (0.2 * 0.81 / 0.25), rel=1e-3)
+    assert flow(case, LINES["denoised"])[1] == pytest.approx(
+        0.9 * (0.9 / 80) ** (0.2 * 0.81 / 0.25), rel=1e-3
+    )
     assert flow(case, LINES["noise_aware"])[1] == pytest.approx(0.9 * (0.5 / 80) ** 0.2, rel=1e-3)

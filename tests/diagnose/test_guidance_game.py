@@ -7,7 +7,8 @@ from mbrl.diagnose.guidance_game import GUIDES, OFF_DATA, game_curves
 
 @pytest.fixture(scope="module")
 def curves(tmp_path_factory):
-    options = {"rows": 2000, "n": 300, "weights": (0.0, 1.0), "steps": 700, "lr": 3e-3, "progress": False}
+    options = {"rows": 2000, "n": 300, "weights": (0.0, 1.0), "steps": 400, "lr": 3e-3, "progress": False}
+    options |= {"batch_size": 128}
     return game_curves(tmp_path_factory.mktemp("cache"), **options)
 
 

@@ -153,9 +153,14 @@ def mixture(n=4000):
     return games(action, action.prod(1).squeeze(-1), PAIR)
 
 
-def test_a_mixture_is_learned_and_sampled():
-    model, _ = fitted(mixture(), 1, model={"width": 64, "depth": 2}, steps=1200, batch_size=256, lr=3e-3)
-    rows, alive = Coda(model, weight=0.0, steps=32).draw(Still0(), 4000, Streams((0,), "t"))
+@pytest.fixture(scope="module")
+def of_a_mixture():
+    sizes = {"width": 64, "depth": 2}
+    return fitted(mixture(), 1, model=sizes, steps=1200, batch_size=256, lr=3e-3)[0]
+
+
+def test_a_mixture_is_learned_and_sampled(of_a_mixture):
+    rows, alive = Coda(of_a_mixture, weight=0.0, steps=32).draw(Still0(), 4000, Streams((0,), "t"))
     action = rows.action[0, :, :, 0]
     right = (action > 0).all(-1)
     assert alive.all()
@@ -175,15 +180,15 @@ class Still0:
         return torch.zeros_like(obs)
 
 
-def test_a_model_does_not_leave_its_data():
-    # Led towards (-0.9, -0.9), samples go to the nearer mode; led to where no data is, no further than its edge.
-    model, _ = fitted(mixture(), 1, model={"width": 64, "depth": 2}, steps=1200, batch_size=256, lr=3e-3)
+def test_a_model_does_not_leave_its_data(of_a_mixture):
+    # Led towards (-0.9, -0.9): the nearer mode, N(-0.5, 0.1^2), times a policy as wide has its mean at -0.7. The
+    # network's extrapolation goes on from there (docs/diffusion_guidance.md), but not to the policy.
 
     class Far(Still0):
         def act(self, obs, streams=None):
             return torch.full_like(obs, -0.9)
 
-    rows, _ = Coda(model, weight=1.0, width=0.1, steps=32).draw(Far(), 1000, Streams((0,), "t"))
+    rows, _ = Coda(of_a_mixture, guide="conjugate", width=0.1, steps=32).draw(Far(), 1000, Streams((0,), "t"))
     action = rows.action[0, :, :, 0]
     assert float((action < 0).all(-1).float().mean()) > 0.95
-    assert float(action.mean()) > -0.9 + 0.05
+    assert -0.87 < float(action.mean()) < -0.65
