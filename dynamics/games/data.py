@@ -53,11 +53,11 @@ def mixture(
     agents: int,
     g: torch.Generator,
     *,
-    parts: Sequence[tuple[float, str, Mapping[str, Any]]] = ((0.8, "quadrant", {}), (0.2, "uniform", {})),
+    parts: Sequence[tuple[float, str, Mapping[str, Any]]] = ((0.5, "quadrant", {}), (0.5, "uniform", {})),
 ) -> Tensor:
     """Every row from one of the parts (weight, name, options); weights need not add up to one.
 
-    By default eight rows of ten from one quadrant, and two from everywhere.
+    By default half of the rows from one quadrant, and half from everywhere.
     """
     weights = torch.tensor([float(weight) for weight, _, _ in parts], dtype=torch.float64)
     if not len(parts) or bool((weights < 0).any()) or not bool(weights.sum() > 0):

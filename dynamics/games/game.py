@@ -47,6 +47,11 @@ class Game:
         """The greatest reward on [-1, 1]^N and all joint actions that have it."""
         return self._known or find_optimum(self.polynomial)
 
+    @cached_property
+    def lowest(self) -> float:
+        """The least reward on [-1, 1]^N. Raises ConfigError for more agents than it can be searched for."""
+        return -find_optimum(self.polynomial * -1.0).value
+
     def distance(self, action: Tensor) -> Tensor:
         """[...]: of action [..., N, 1] from the nearest global optimum, the largest of the agents' distances."""
         points = self.optimum.points.to(action)
@@ -72,7 +77,7 @@ def action_agreement(agents: int = 2) -> Game:
     return Game("action_agreement", _disagreement(agents) * -1.0, Optimum(0.0, diagonal))
 
 
-def twin_peaks(agents: int = 2, *, peak: float = 0.7, tilt: float = 1.2, coupling: float = 0.5) -> Game:
+def twin_peaks(agents: int = 2, *, peak: float = 0.7, tilt: float = 1.2, coupling: float = 1.0) -> Game:
     """R = -(m^2 / peak^2 - 1)^2 + tilt m - coupling sum_{i<j} (x_i - x_j)^2, with m the mean of the actions.
 
     Two joint optima, both on the diagonal: near m = peak, and one 2 peak tilt lower near m = -peak. Without a

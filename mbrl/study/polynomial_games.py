@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mbrl.run.experience import MixedData
 from mbrl.study.polynomial_games_cell import Cell, Learner, Training, fitted_model, needs_model
-from mbrl.study.polynomial_games_measure import REACHED, way, wilson
+from mbrl.study.polynomial_games_measure import reached, way, wilson
 
 Row = dict[str, Any]
 SHOWN = 24
@@ -45,10 +45,9 @@ def row_of(learner: Learner, course: Tensor, samples: list[list[Any]]) -> Row:
     """Settings, verdict, figures at the end (means over seeds), and the course [T, S, N, 1] of the policies."""
     cell, plan, game = learner.cell, learner.plan, learner.game
     final = course[-1]
-    near = game.distance(final) <= REACHED
-    reached, seeds = int(near.sum()), len(plan.seeds)
+    near, seeds = reached(game, final), len(plan.seeds)
     led = way(game, learner.start, learner.dataset.transitions.action)
-    low, high = wilson(reached, seeds)
+    low, high = wilson(int(near.sum()), seeds)
     returns = game.reward(final.double())
     return {
         "game": cell.game,
@@ -56,9 +55,11 @@ def row_of(learner: Learner, course: Tensor, samples: list[list[Any]]) -> Row:
         "optimum_in_data": bool(led.covered.double().mean() >= 0.95),
         "augmentation": cell.augmentation,
         "seeds": seeds,
-        "reached": reached / seeds,
+        "reached": int(near.sum()) / seeds,
         "interval": [round(low, 4), round(high, 4)],
         "return_mean": round(returns.mean().item(), 4),
+        "returns": _rounded(returns),
+        "lowest_return": round(game.lowest, 4),
         "optimum_return": round(game.optimum.value, 4),
         "behaviour_return": round(learner.dataset.stats.return_mean, 4),
         "distance_mean": round(game.distance(final).mean().item(), 4),
@@ -73,9 +74,7 @@ def row_of(learner: Learner, course: Tensor, samples: list[list[Any]]) -> Row:
         "updates": plan.updates,
         "course": {
             "update": [min(i * plan.eval_every, plan.updates) for i in range(len(course))],
-            "reached": [
-                round(share.item(), 4) for share in (game.distance(course) <= REACHED).double().mean(-1)
-            ],
+            "reached": [round(share.item(), 4) for share in reached(game, course).double().mean(-1)],
             "action": _rounded(course[:, :SHOWN].squeeze(-1)),
             "mean_action": _rounded(course.mean(1).squeeze(-1)),
             "samples": samples,

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from mbrl.dynamics.games.game import Game
 
-REACHED = 0.1
-"""A joint action this near to a global optimum, agent by agent, has reached it."""
+REACHED = 0.03
+"""A joint action whose reward falls short of the greatest by at most this share of the game's range of rewards has
+reached the optimum."""
 BOX = 0.15
 """Half the side of the box around a point of the way in which rows of data are counted."""
-ENOUGH = 0.1
+ENOUGH = 0.05
 """Share of the rows that uniform data would have in such a box from which the data covers the point."""
 
 
@@ -47,7 +48,13 @@ def way(game: Game, start: Tensor, data: Tensor, *, steps: int = 1500, points: i
         if bool((path[-1] - path[-2]).abs().max() < 1e-9):
             break
     course = _even(torch.stack(path, dim=1).squeeze(-1), points)
-    return Way(game.distance(x) <= REACHED, density(course, data.double()).amin(-1), course)
+    return Way(reached(game, x), density(course, data.double()).amin(-1), course)
+
+
+def reached(game: Game, action: Tensor) -> Tensor:
+    """[...] bool: whether action [..., N, 1] earns the greatest reward, but for 3 % of the game's range."""
+    best = game.optimum.value
+    return game.reward(action.double()) >= best - REACHED * (best - game.lowest)
 
 
 def density(points: Tensor, data: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ TINY = Training(
 )
 
 
-def rows_of(data, count=4000):
+def rows_of(data, count=10_000):
     return sample_actions(data, count, 2, 0).double()
 
 

@@ -53,7 +53,7 @@ def test_gaussian_is_around_its_point():
 def test_a_mixture_has_its_shares():
     x = sample_actions("mixture", ROWS, 2, 0).squeeze(-1)
     share = ((x[:, 0] > 0) & (x[:, 1] < 0)).double().mean().item()
-    assert share == pytest.approx(0.8 + 0.2 / 4, abs=0.01)
+    assert share == pytest.approx(0.5 + 0.5 / 4, abs=0.01)
     parts = [(1, "gaussian", {"center": -1, "std": 0.01}), (3, "gaussian", {"center": 1, "std": 0.01})]
     low = (sample_actions("mixture", ROWS, 2, 0, parts=parts) < 0).double().mean().item()
     assert low == pytest.approx(0.25, abs=0.02)

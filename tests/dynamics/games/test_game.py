@@ -23,7 +23,7 @@ def naive_reward(name, row):
     if name == "action_agreement":
         return -pairs
     mean = sum(row) / len(row)
-    return -((mean**2 / 0.49 - 1) ** 2) + 1.2 * mean - 0.5 * pairs
+    return -((mean**2 / 0.49 - 1) ** 2) + 1.2 * mean - pairs
 
 
 def actions(rows, agents):
