@@ -16,7 +16,8 @@ h1 { font-size: 1.5em; margin-bottom: 0.2em; } h2 { font-size: 1.15em; margin-to
 .verdict strong { display: block; font-size: 1.15em; } .note { color: #666; font-size: 0.9em; }
 table { border-collapse: collapse; margin: 0.8em 0; font-size: 0.88em; }
 th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top; }
-th { background: #f4f4f4; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th { background: #f4f4f4; } td.number {
+  text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.yes { background: #f6ddd5; } td.no { background: #e4efe4; }
 img { max-width: 100%; height: auto; display: block; margin: 0.8em 0; } .wide { overflow-x: auto; }
 """

@@ -1,56 +1,32 @@
 """Finished runs on one dataset side by side: a table in Markdown and their learning curves in one picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mbrl.core.errors import DataError, MismatchError
-from mbrl.core.log import Row, read_metrics
-from mbrl.diagnose.plots import BEHAVIOUR, series, sound_seeds
-from mbrl.run.result import read_result
+from mbrl.core.errors import DataError
+from mbrl.diagnose.plots import BEHAVIOUR, sound_seeds
+from mbrl.diagnose.runs.find import find_runs
+from mbrl.diagnose.runs.mixed import check_mergeable
+from mbrl.diagnose.runs.record import RETURN, Q, Record, read_record
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run folder's result.json and metrics."""
+def read_runs(folders: Sequence[Path | str]) -> list[Record]:
+    """Read runs at or below these folders; the folder of a stack stands for those of its points.
 
-    name: str
-    result: dict[str, Any]
-    rows: list[Row]
-
-
-def read_runs(folders: Sequence[Path | str]) -> list[Run]:
-    """Read run folders; the folder of a stack stands for those of its points.
-
-    Raises DataError for one without a result, MismatchError where datasets differ.
+    Raises DataError where there is none or one has no result, MismatchError where data or simulators differ.
     """
-    runs, places = [], [Path(folder) for folder in folders]
-    while places:
-        folder = places.pop(0)
-        if not (folder / "result.json").is_file():
-            raise DataError(f"{folder}: no result.json; name folders of runs that have ended")
-        result = read_result(folder)
-        if "points" in result:
-            places = [folder / name for name in result["points"]] + places
-        else:
-            runs.append(Run(folder.name, result, read_metrics(folder / "metrics.jsonl")))
-    if not runs:
-        raise DataError("no run folders given")
-    first = runs[0]
-    for run in runs[1:]:
-        if run.result["dataset"]["sha256"] != first.result["dataset"]["sha256"]:
-            raise MismatchError(
-                f"{run.name} ran on dataset {run.result['dataset']['id']}, {first.name} on "
-                f"{first.result['dataset']['id']}: scores on different data do not belong in one table"
-            )
+    runs = [read_record(folder) for folder in find_runs(folders)]
+    for run in runs:
+        if not run.dataset:
+            raise DataError(f"{run.folder}: no result.json; name folders of runs that have ended")
+    check_mergeable(runs)
     return runs
 
 
-def markdown(runs: Sequence[Run]) -> str:
+def markdown(runs: Sequence[Record]) -> str:
     """A table: raw returns (last, mean of last ten, best), one row a seed and run, the behaviour's mean first.
 
     A seed that diverged has its own status, and how many updates it came to, in place of the run's.
@@ -58,19 +34,20 @@ def markdown(runs: Sequence[Run]) -> str:
     dataset = runs[0].result["dataset"]
     heads = ["run", "seed", "updates", "status", "last", "mean of last 10", "best", "updates/s"]
     lines = [heads, ["---"] * len(heads)]
-    lines.append(["behaviour", "", "", "", f"{dataset['return_mean']:.0f}", "", "", ""])
+    mean = dataset.get("return_mean")
+    lines.append(["behaviour", "", "", "", "-" if mean is None else f"{mean:.0f}", "", "", ""])
     for run in runs:
         r = run.result
         for i, seed in enumerate(r["seeds"]):
-            returns = [_cell(r["return"], key, i) for key in ("last", "mean_last_10", "best")]
-            speed = "-" if r["updates_per_second"] is None else f"{r['updates_per_second']:.1f}"
+            returns = [_cell(r.get("return"), key, i) for key in ("last", "mean_last_10", "best")]
+            speed = "-" if r.get("updates_per_second") is None else f"{r['updates_per_second']:.1f}"
             end = r.get("diverged", {}).get(str(seed))
             updates, status = (r["updates"], r["status"]) if end is None else (end["update"], "diverged")
             lines.append([run.name, str(seed), f"{updates:,}", status, *returns, speed])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
+def draw_comparison(runs: Sequence[Record], path: Path | str) -> None:
     """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture.
 
     Seeds that diverged are left out of the means, and the label says how many are in; a run of which none is left
@@ -78,14 +55,17 @@ def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for number, run in enumerate(runs):
-        for axis, name in zip(axes, ("eval/return", "critic/q_mean"), strict=True):
-            curves = [series(run.rows, name, seed) for seed in sound_seeds(run.result)]
+        for axis, name in zip(axes, (RETURN, Q), strict=True):
+            curves = [run.curves.get(name, {}).get(seed, ((), ())) for seed in sound_seeds(run.result)]
             if all(len(values) for _, values in curves):
                 shared = min(len(values) for _, values in curves)
                 mean = np.mean([values[:shared] for _, values in curves], axis=0)
                 axis.plot(curves[0][0][:shared], mean, f"C{number}", label=_label(run), linewidth=1.4)
-    behaviour = runs[0].result["dataset"]["return_mean"]
-    axes[0].axhline(behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})")
+    behaviour = runs[0].dataset.get("return_mean")
+    if behaviour is not None:
+        axes[0].axhline(
+            behaviour, color=BEHAVIOUR, linestyle="--", label=f"behaviour's mean ({behaviour:.0f})"
+        )
     axes[0].set(xlabel="updates", ylabel="return in the real environment")
     axes[1].set(xlabel="updates", ylabel="mean Q on training batches")
     for axis in axes:
@@ -96,7 +76,7 @@ def draw_comparison(runs: Sequence[Run], path: Path | str) -> None:
     plt.close(figure)
 
 
-def _label(run: Run) -> str:
+def _label(run: Record) -> str:
     seeds, lost = len(run.result["seeds"]), len(run.result.get("diverged", {}))
     if not lost:
         return run.name

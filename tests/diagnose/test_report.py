@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mbrl.core.errors import DataError, MismatchError
+from mbrl.core.log import read_metrics
 from mbrl.diagnose import plots, report
 from mbrl.diagnose.plots import draw_run, series
 from mbrl.diagnose.report import draw_comparison, markdown, read_runs
@@ -25,7 +26,11 @@ def write_run(folder, *, sha="a", seeds=(0, 1), returns=((1.0, 2.0), (3.0, 5.0))
         "updates": 2,
         "seeds": list(seeds),
         "updates_per_second": 10.0,
-        "return": {"last": [3.0, 5.0], "mean_last_10": [2.0, 3.5], "best": [3.0, 5.0]},
+        "return": {
+            "last": [3.0, 5.0, 5.0][: len(seeds)],
+            "mean_last_10": [2.0, 3.5, 4.0][: len(seeds)],
+            "best": [3.0, 5.0, 5.0][: len(seeds)],
+        },
         "dataset": {"id": "d", "sha256": sha, "return_mean": 4.0},
     }
     if lost:
@@ -56,10 +61,11 @@ def test_a_folder_without_result(tmp_path):
 
 def test_series_leaves_out_what_is_missing(tmp_path):
     (run,) = read_runs([write_run(tmp_path / "a")])
-    updates, values = series(run.rows, "eval/return", 1)
+    rows = read_metrics(run.folder / "metrics.jsonl")
+    updates, values = series(rows, "eval/return", 1)
     assert updates.tolist() == [0, 1]
     assert values.tolist() == [2.0, 5.0]
-    assert series(run.rows, "reach/penalty_depth_1", 0)[1].size == 0
+    assert series(rows, "reach/penalty_depth_1", 0)[1].size == 0
 
 
 def test_pictures_are_drawn(tmp_path):
