@@ -1,6 +1,5 @@
 """A configuration as a file: <run>/config.yaml, written resolved and read back as the same dataclasses."""
 
-import os
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -14,17 +13,19 @@ from mbrl.conf.compose import to_plain
 from mbrl.conf.schema import Config
 from mbrl.conf.store import KINDS
 from mbrl.core.errors import ConfigError, unknown_name
+from mbrl.core.files import write_whole
 
 MAY_DIFFER = ("train.updates", "train.progress", "device", "out", "resume", "overwrite")
 """What a continued run may change without becoming another experiment."""
 
 
 def save_config(path: Path | str, config: Config) -> None:
-    """Write the configuration as yaml, replacing the file in one step."""
+    """Write the configuration as yaml, replacing the file in one step. Raises ConfigError if it cannot be."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    os.replace(part, path)
+    try:
+        write_whole(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error})") from error
 
 
 def load_config(path: Path | str) -> Config:

@@ -17,7 +17,7 @@ def held(path: Path, busy: Callable[[], object]) -> Iterator[None]:
     """Hold the lock file `path`, made together with its folder; it stays behind, unlocked.
 
     busy: called if another process holds it. It may raise; if it returns, this waits for that process.
-    Raises CheckpointError if the file cannot be written.
+    Raises CheckpointError if the file cannot be written, or is on a file system without locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,4 +31,8 @@ def held(path: Path, busy: Callable[[], object]) -> Iterator[None]:
             except BlockingIOError:
                 busy()
                 fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:
+                raise CheckpointError(
+                    f"{path}: this file system cannot lock files ({error}); use a folder on one that can"
+                ) from error
         yield

@@ -3,14 +3,17 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from mbrl.core.errors import ConfigError
+from mbrl.core.errors import CheckpointError, ConfigError
+from mbrl.core.files import write_whole
 
 Row = dict[str, float | int | None]
 
@@ -19,17 +22,18 @@ class MetricsLog:
     """Appends to <run>/metrics.jsonl and <run>/tensorboard/seed_<s>.
 
     A resumed run passes `keep`: rows of later updates were written after the checkpoint it continues from,
-    would come a second time, and are cut off first.
+    would come a second time, and are cut off first. So is a last line that a kill cut short, with a message.
     """
 
     def __init__(self, folder: Path | str, seeds: Sequence[int], *, keep: int | None = None) -> None:
         self.path = Path(folder) / "metrics.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            rows = [] if keep is None else [r for r in read_metrics(self.path) if r["update"] <= keep]
-            fresh = self.path.with_suffix(".fresh")
-            fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            os.replace(fresh, self.path)
+            rows, torn = ([], None) if keep is None else _read(self.path)
+            if torn:
+                print(f"warning: {torn}; this line is cut off", file=sys.stderr, flush=True)
+            kept = [row for row in rows if row["update"] <= keep]
+            write_whole(self.path, "".join(json.dumps(row) + "\n" for row in kept))
             board = Path(folder) / "tensorboard"
             purge = 0 if keep is None else keep + 1
             self.writers = {s: SummaryWriter(board / f"seed_{s}", purge_step=purge) for s in seeds}
@@ -39,19 +43,37 @@ class MetricsLog:
             raise ConfigError(message) from error
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Append rows of some or all seeds to both logs."""
-        for row in rows:
-            for name, value in row.items():
-                if value is not None and name not in ("update", "seed"):
-                    self.writers[row["seed"]].add_scalar(name, value, row["update"])
-        self.file.write("".join(json.dumps(row) + "\n" for row in rows))
-        self.file.flush()
+        """Append rows of some or all seeds to both logs. Raises CheckpointError if they cannot be written."""
+        with self._named():
+            for row in rows:
+                for name, value in row.items():
+                    if value is not None and name not in ("update", "seed"):
+                        self.writers[row["seed"]].add_scalar(name, value, row["update"])
+            self.file.write("".join(json.dumps(row) + "\n" for row in rows))
+            self.file.flush()
+
+    def sync(self) -> None:
+        """Have all rows on disk before a checkpoint that counts on them. Raises CheckpointError."""
+        with self._named():
+            self.file.flush()
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """Flush and close both."""
-        self.file.close()
-        for writer in self.writers.values():
-            writer.close()
+        """Flush and close both. Raises CheckpointError if that is not possible."""
+        with self._named(), ExitStack() as stack:
+            for writer in self.writers.values():
+                stack.callback(writer.close)
+            self.file.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path.parent}: metrics cannot be written ({error}); the last checkpoint stands: make room "
+                "and go on with resume=true"
+            ) from error
 
 
 def rows_of(update: int, metrics: Mapping[str, Tensor], seeds: Sequence[int]) -> list[Row]:
@@ -70,14 +92,41 @@ def rows_of(update: int, metrics: Mapping[str, Tensor], seeds: Sequence[int]) ->
 
 
 def read_metrics(path: Path | str) -> list[Row]:
-    """All rows of a metrics.jsonl; [] if there is none. A last line cut short by a kill is left out."""
-    path = Path(path)
-    lines = path.read_text().splitlines() if path.exists() else []
+    """All rows of a metrics.jsonl; [] if there is none. A last line cut short by a kill is left out.
+
+    Raises ConfigError naming file and line for any other line that is not a row.
+    """
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[list[Row], str | None]:
+    """(rows, what is wrong with the last line if it is not one)."""
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    if lines and not lines[-1]:
+        lines.pop()
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(_row(line))
+        except (ValueError, RecursionError) as error:
+            message = f"{path}:{number}: not a row of metrics ({error})"
             if number < len(lines):
-                raise ConfigError(f"{path}:{number}: not a JSON object ({error})") from error
-    return rows
+                raise ConfigError(message) from error
+            return rows, message
+    return rows, None
+
+
+def _row(line: bytes) -> Row:
+    """A JSON object with update and seed, and figures or null. Raises ValueError."""
+    row = json.loads(line.decode())
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    if not all(type(row.get(name)) is int for name in ("update", "seed")):
+        raise ValueError("it needs whole numbers update and seed")
+    wrong = [name for name, x in row.items() if not (x is None or type(x) in (int, float))]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is {type(row[wrong[0]]).__name__}, not a number or null")
+    return row

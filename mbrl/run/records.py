@@ -72,6 +72,8 @@ class Records:
 
         A point that has no member left keeps the last one that was sound, as a run by itself does.
         """
+        for log in self.logs:
+            log.sync()  # a run that goes on from this checkpoint has no other copy of the rows before it
         save_tree(self.folder / name, tree, meta)
         if self.single:
             return

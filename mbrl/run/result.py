@@ -1,11 +1,12 @@
 """What a run came to: result.json and the final table."""
 
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mbrl.core.errors import CheckpointError
+from mbrl.core.files import write_whole
 from mbrl.core.log import Row, read_metrics
 from mbrl.run.envs import current_versions
 
@@ -97,15 +98,26 @@ def _circumstances(
 
 
 def _write(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    fresh = folder / "result.json.fresh"
-    fresh.write_text(json.dumps(result, indent=1))
-    os.replace(fresh, folder / "result.json")
+    path = folder / "result.json"
+    try:
+        write_whole(path, json.dumps(result, indent=1))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error}); the checkpoint stands: make room and use resume=true"
+        ) from error
     return result
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """What a run that has ended came to."""
-    return json.loads((folder / "result.json").read_text())
+    """What a run that has ended came to. Raises CheckpointError if its result.json is missing or damaged."""
+    path = folder / "result.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: missing or damaged ({error}); resume=true writes it again") from error
+    if not isinstance(found, dict) or "status" not in found:
+        raise CheckpointError(f"{path}: not the result of a run; resume=true writes it again")
+    return found
 
 
 def table(result: Mapping[str, Any], behaviour: float | None = None) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from mbrl.core.checkpoint import exists, load_tree
-from mbrl.core.errors import ConfigError, DivergenceError, MismatchError
+from mbrl.core.checkpoint import exists, load_tree, recover
+from mbrl.core.errors import CheckpointError, ConfigError, DivergenceError, MismatchError
 from mbrl.core.log import Row, rows_of
 from mbrl.core.progress import progress
 from mbrl.core.seeds import Streams
@@ -20,6 +20,9 @@ from mbrl.run.interrupt import StopRequest
 from mbrl.run.learning import Learning, Metrics
 from mbrl.run.probe import HasValues, reach_probe
 from mbrl.run.records import Point, Records
+
+NEEDED = {"update", "summed", "seconds", "seeds", "dataset"}
+"""What the meta of a run's checkpoint holds."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,12 @@ class Trainer:
 
     def _load(self) -> None:
         where = self.folder / "checkpoint"
+        recover(where)
         tree, meta = load_tree(where)
+        if lacking := NEEDED - meta.keys():
+            raise CheckpointError(
+                f"{where}: not the checkpoint of a run, it lacks {', '.join(sorted(lacking))}"
+            )
         for key, mine in (("seeds", list(self.seeds)), ("dataset", self.dataset)):
             if meta[key] != mine:
                 raise MismatchError(f"{where} was made with {key} {meta[key]}, this run has {mine}")

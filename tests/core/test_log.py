@@ -97,19 +97,36 @@ def test_a_resumed_log_keeps_rows_up_to_its_checkpoint_only(tmp_path, keep, upda
     assert [step for step, _ in scalars(tmp_path / "tensorboard" / "seed_0", "a/x")] == updates
 
 
-def test_a_last_line_cut_short_by_a_kill_is_left_out_and_then_cut_off(tmp_path):
+@pytest.mark.parametrize("tail", [b'{"update": 2, "se', b"\0" * 40, b"\xff\xfe\n", b'{"seed": 0}', b"[1]\n"])
+def test_a_broken_last_line_is_left_out_and_on_resume_cut_off_with_a_message(tmp_path, tail, capsys):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"update": 1, "seed": 0}\n{"update": 2, "se')
+    path.write_bytes(b'{"update": 1, "seed": 0}\n' + tail)
     assert read_metrics(path) == [{"update": 1, "seed": 0}]
     MetricsLog(tmp_path, (0,), keep=5).close()
     assert path.read_text() == '{"update": 1, "seed": 0}\n'
+    assert f"warning: {path}:2: not a row of metrics" in capsys.readouterr().err
 
 
-def test_a_broken_line_elsewhere_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"nonsense", "Expecting value"),
+        (b"", "Expecting value"),
+        (b'{"update": 1, "seed": 0, "a/x": "\xff"}', "can't decode"),
+        (b'{"update": 1.5, "seed": 0}', "whole numbers update and seed"),
+        (b'{"update": 1, "seed": 0, "a/x": [1]}', "a/x is list, not a number or null"),
+        (b"[" * 100_000, "recursion"),
+    ],
+)
+def test_a_broken_line_elsewhere_is_named(tmp_path, line, why):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"update": 1}\nnonsense\n{"update": 2}\n')
-    with pytest.raises(ConfigError, match=r"metrics.jsonl:2: not a JSON object"):
+    path.write_bytes(b'{"update": 1, "seed": 0}\n' + line + b'\n{"update": 2, "seed": 0}\n')
+    with pytest.raises(ConfigError, match=rf"metrics.jsonl:2: not a row of metrics \(.*{why}"):
         read_metrics(path)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"metrics.jsonl:2"):
+        MetricsLog(tmp_path, (0,), keep=5)
+    assert path.read_bytes() == before
 
 
 def test_no_file_has_no_rows(tmp_path):

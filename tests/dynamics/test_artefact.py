@@ -1,9 +1,10 @@
+import hashlib
 import json
 
 import pytest
 import torch
 
-from mbrl.core.checkpoint import META, TENSORS
+from mbrl.core.checkpoint import META, SUMS, TENSORS
 from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EnvSpec
@@ -66,7 +67,7 @@ def test_describes_itself(folder):
     assert set(meta["versions"]) == {"python", "torch", "numpy", "mbrl"}
     assert meta["report"]["train_rows"] == 64
     assert meta["elites"] == load_model(folder).elites.tolist()
-    assert sorted(p.name for p in folder.iterdir()) == sorted([TENSORS, META])
+    assert sorted(p.name for p in folder.iterdir()) == sorted([TENSORS, META, SUMS])
 
 
 def test_the_environments_rule_comes_back(folder):
@@ -160,6 +161,8 @@ def edit(folder, **changes):
     meta = json.loads((folder / META).read_text())
     meta.update(changes)
     (folder / META).write_text(json.dumps({k: v for k, v in meta.items() if v != "drop"}))
+    digests = [(hashlib.sha256((folder / name).read_bytes()).hexdigest(), name) for name in (META, TENSORS)]
+    (folder / SUMS).write_text("".join(f"{digest}  {name}\n" for digest, name in digests))
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_evaluate_run_reads_the_folder_alone(tmp_path, agent):
 
 def test_evaluate_without_a_checkpoint(tmp_path):
     folder = train_from_config(make(tmp_path / "run"))
-    (folder / "checkpoint" / "tensors.safetensors").write_bytes(b"damaged")
+    for name in ("checkpoint", "checkpoint.previous"):
+        (folder / name / "tensors.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match=r"checkpoint.*damaged"):
         evaluate_run(folder, episodes=1, device="cpu")

@@ -18,6 +18,7 @@ from mbrl.diagnose.report import markdown, read_runs
 from mbrl.run import build, records
 from mbrl.run.build import evaluate_run, train_from_config
 from mbrl.run.build.audit import audit_run
+from mbrl.run.folder import LOCK
 from tests.run.stacks import singles, small
 
 OPTIONS = {
@@ -64,9 +65,9 @@ def assert_same_run(ours, theirs):
     for folder in (ours, theirs):
         result = json.loads((Path(folder) / "result.json").read_text())
         meta = load_tree(Path(folder) / "checkpoint")[1]
-        for timing in ("seconds", "updates_per_second"):
+        for timing in ("seconds", "refresh_seconds", "updates_per_second"):
             result.pop(timing)
-        meta.pop("seconds")
+            meta.pop(timing, None)
         found.append((result, meta))
     assert found[0] == found[1]
 
@@ -104,7 +105,10 @@ def test_several_options_make_a_product_one_folder_a_point(tmp_path):
     assert summary["points"] == dict.fromkeys(names, "finished")
     assert (summary["status"], summary["updates"]) == ("finished", 6)
     there = {path.name for path in (tmp_path / "run").iterdir()}
-    assert there - {"tensorboard"} == {"checkpoint", "config.yaml", "result.json", *names}
+    assert there - {"tensorboard"} == {
+        *(LOCK, "checkpoint", "checkpoint.previous", "config.yaml", "result.json"),
+        *names,
+    }
     alone = singles(config)[names[2]]
     train_from_config(alone)
     assert_same_run(tmp_path / "run" / names[2], alone.out)

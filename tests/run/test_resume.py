@@ -3,11 +3,12 @@
 import json
 import multiprocessing
 import random
+import shutil
 import time
 
 import pytest
 
-from mbrl.core.checkpoint import exists, load_tree
+from mbrl.core.checkpoint import exists, load_tree, save_tree
 from mbrl.core.errors import CheckpointError, MismatchError
 from tests.run.small_run import (
     KINDS,
@@ -46,7 +47,7 @@ def assert_same_run(a, b):
     assert same(learned(a), learned(b))
     assert rows(a) == rows(b)
     results = [json.loads((folder / "result.json").read_text()) for folder in (a, b)]
-    for timing in ("seconds", "updates_per_second"):
+    for timing in ("seconds", "refresh_seconds", "updates_per_second"):
         assert [r.pop(timing) > 0 for r in results] == [True, True]
     assert results[0] == results[1]
 
@@ -135,11 +136,11 @@ def test_resuming_where_nothing_is_starts_afresh(tmp_path):
 def test_a_kill_between_the_two_renames_of_a_save_loses_one_save_only(tmp_path):
     with pytest.raises(Killed):
         small_run(tmp_path / "parts", 20, agent=Dying(make_agent(), 8)).run()
+    shutil.rmtree(tmp_path / "parts" / "checkpoint.previous")
     (tmp_path / "parts" / "checkpoint").rename(tmp_path / "parts" / "checkpoint.previous")
     small_run(tmp_path / "parts", 20, resume=True).run()
     small_run(tmp_path / "whole", 20).run()
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
-    assert not (tmp_path / "parts" / "checkpoint.previous").exists()
 
 
 def test_sigkilled_again_and_again_it_is_still_the_same_run(tmp_path):
@@ -198,10 +199,36 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path, monkeypatch):
         small_run(tmp_path, 6, resume=True)
 
 
+@pytest.mark.parametrize("name", ["tensors.safetensors", "meta.json", "sha256sums"])
+def test_of_a_damaged_checkpoint_the_run_goes_on_from_the_one_before(tmp_path, name, capsys):
+    with pytest.raises(Killed):
+        small_run(tmp_path / "parts", 20, agent=Dying(make_agent(), 11)).run()
+    path = tmp_path / "parts/checkpoint" / name
+    path.write_bytes(path.read_bytes()[:-7])
+    resumed = small_run(tmp_path / "parts", 20, resume=True)
+    assert resumed.update == 6
+    said = capsys.readouterr().err
+    assert f"parts/checkpoint/{name}: damaged" in said
+    assert f"kept as {tmp_path}/parts/checkpoint.damaged" in said
+    resumed.run()
+    small_run(tmp_path / "whole", 20).run()
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+    assert learned(tmp_path / "parts", "checkpoint.previous")
+
+
 @pytest.mark.parametrize("name", ["tensors.safetensors", "meta.json"])
-def test_a_damaged_checkpoint_is_named(tmp_path, name):
+def test_a_damaged_checkpoint_without_another_is_named(tmp_path, name):
     small_run(tmp_path, 3).run()
+    shutil.rmtree(tmp_path / "checkpoint.previous")
     path = tmp_path / "checkpoint" / name
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(CheckpointError, match=f"checkpoint/{name}: damaged or incomplete"):
+        small_run(tmp_path, 6, resume=True)
+
+
+def test_a_checkpoint_that_is_no_runs_is_refused(tmp_path):
+    save_tree(tmp_path / "checkpoint", {}, {"update": 3, "seeds": [0, 1]})
+    with pytest.raises(
+        CheckpointError, match="not the checkpoint of a run, it lacks dataset, seconds, summed"
+    ):
         small_run(tmp_path, 6, resume=True)

@@ -24,6 +24,7 @@ def test_a_finished_run_leaves_the_folder_of_the_contract(tmp_path):
     result = small_run(tmp_path, 17).run()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "checkpoint",
+        "checkpoint.previous",
         "metrics.jsonl",
         "result.json",
         "tensorboard",

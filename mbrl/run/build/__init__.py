@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mbrl.conf import load_config
 from mbrl.conf.resume import check_resume
 from mbrl.conf.schema import Config
 from mbrl.conf.stack import whole
-from mbrl.core.checkpoint import load_tree
+from mbrl.core.checkpoint import load_tree, recover
 from mbrl.core.device import pick_device
 from mbrl.core.errors import ConfigError, MismatchError
 from mbrl.core.joint import Layout
@@ -26,13 +28,13 @@ from mbrl.run.build.parts import (
     identity,
     schedule_from_config,
 )
-from mbrl.run.build.points import points_from_config, run_config, save_configs
+from mbrl.run.build.points import folders, points_from_config, run_config, save_configs
 from mbrl.run.build.pretrain import pretrain_from_config
 from mbrl.run.build.source import check_guide, flat_dataset, needs_model, source_from_config
 from mbrl.run.build.speed import mode_from_config, precision_from_config
 from mbrl.run.evaluate import evaluate
 from mbrl.run.fit_log import FitLog
-from mbrl.run.folder import prepare
+from mbrl.run.folder import alone, prepare
 from mbrl.run.frozen import frozen_seeds
 from mbrl.run.result import read_result, table
 from mbrl.run.train import Trainer
@@ -41,12 +43,23 @@ __all__ = ["dataset_from_config", "dynamics_from_config", "evaluate_run", "train
 
 
 def train_from_config(config: Config) -> Path:
-    """The main job: data, model, agent, loop, result, picture. Returns the run folder, with a stack that of all."""
+    """The main job: data, model, agent, loop, result, picture. Returns the run folder, with a stack that of all.
+
+    Raises ConfigError if another process is training in that folder, CheckpointError if there is a checkpoint to
+    go on from, and neither it nor the one before it is sound; both before any work.
+    """
     device = pick_device(config.device)
     mode = mode_from_config(config, device)
+    with alone(folders(config)):
+        return _train(config, device, mode)
+
+
+def _train(config: Config, device: torch.device, mode: str) -> Path:
     folder = prepare(config.out, resume=config.resume, overwrite=config.overwrite)
-    if config.resume and (folder / "config.yaml").is_file():
-        check_resume(config, load_config(folder / "config.yaml"))
+    if config.resume:
+        recover(folder / "checkpoint")
+        if (folder / "config.yaml").is_file():
+            check_resume(config, load_config(folder / "config.yaml"))
     points = points_from_config(config)
     dataset = dataset_from_config(config)
     check_agents(config.agent.name, dataset.layout)

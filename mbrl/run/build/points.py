@@ -10,6 +10,11 @@ from mbrl.run.folder import prepare
 from mbrl.run.records import Point
 
 
+def folders(config: Config) -> list[Path]:
+    """Every run folder that training writes to: `out`, and those of a stack's points."""
+    return [Path(one.out) for one in (config, *(point.config for point in points(config)))]
+
+
 def points_from_config(config: Config) -> list[Point]:
     """The points in the order of the stack's members, their folders made or cleared; [] without a stack.
 
