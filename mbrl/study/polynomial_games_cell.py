@@ -35,7 +35,7 @@ class Cell:
     augmentation: str
     learner: str = "others_data"
     agents: int = 2
-    weight: float = 8.0
+    weight: float = 1.0
     width: float = 0.2
     refresh_every: int = 50
 
@@ -51,7 +51,7 @@ class Training:
     seeds: tuple[int, ...] = tuple(range(100))
     updates: int = 2000
     eval_every: int = 100
-    rows: int = 10_000
+    rows: int = 5000
     batch_size: int = 32
     real_ratio: float = 0.0
     hidden: int = 32
@@ -60,14 +60,14 @@ class Training:
     start: float = 0.6
     start_spread: float = 0.1
     draws: int = 64
-    sampler_steps: int = 16
-    churn: float = 16.0
-    diffusion_updates: int = 6000
-    diffusion_width: int = 128
+    sampler_steps: int = 12
+    churn: float = 12.0
+    diffusion_updates: int = 5000
+    diffusion_width: int = 64
     diffusion_depth: int = 3
     diffusion_lr: float = 3e-3
     diffusion_ema: float = 0.995
-    diffusion_batch: int = 256
+    diffusion_batch: int = 512
 
 
 LEARNERS: dict[str, dict[str, Any]] = {

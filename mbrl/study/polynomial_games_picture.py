@@ -45,11 +45,12 @@ def draw(rows: Sequence[Row], out: Path) -> Path:
     groups = grouped(rows)
     games = _unique(rows, "game")
     bars = 1.3 + 0.62 * max(sum(key[0] == game for key in groups) for game in games)
-    heights = [3.3] * len(told) + [bars]
+    heights = [3.3] * len(told) + [0.45, bars]
     figure = plt.figure(figsize=(15.5, sum(heights)), layout="constrained")
     parts = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
     for part, group in zip(parts, told, strict=False):
         _ways(part, group)
+    _legend(parts[-2])
     _shares(parts[-1], groups, games)
     path = out / "polynomial_games.png"
     figure.savefig(path, dpi=100)
@@ -87,7 +88,6 @@ def _ways(figure: SubFigure, rows: Sequence[Row]) -> None:
     axis = torch.linspace(-1, 1, 121, dtype=torch.float64)
     reward = game.reward(torch.cartesian_prod(axis, axis).unsqueeze(-1)).view(121, 121).numpy()
     best = game.optimum.points.numpy()
-    figure.suptitle(f"{_plain(first['game'])}, data {_plain(first['data'])}", fontsize=11, x=0.01, ha="left")
     panels = figure.subplots(1, len(rows), squeeze=False, sharey=True)[0]
     for panel, row in zip(panels, rows, strict=True):
         shades = panel.contourf(axis, axis, reward.T, levels=14, cmap="Greys_r", alpha=0.55)
@@ -103,10 +103,10 @@ def _ways(figure: SubFigure, rows: Sequence[Row]) -> None:
             xlim=(-1.04, 1.04), ylim=(-1.04, 1.04), xticks=[-1, 0, 1], yticks=[-1, 0, 1], aspect="equal"
         )
         panel.set_title(f"{WORDS[row['augmentation']]}: {row['reached']:.0%} reach it", fontsize=10)
-        panel.set_xlabel("agent 0's action", fontsize=8)
-    panels[0].set_ylabel("agent 1's action", fontsize=8)
+        panel.set_xlabel("agent 0's action", fontsize=9)
+    title = f"{_plain(first['game'])}\ndata: {_plain(first['data'])}"
+    panels[0].set_ylabel(f"{title}\n\nagent 1's action", fontsize=10)
     figure.colorbar(shades, ax=list(panels), label="reward", shrink=0.8, pad=0.01)
-    _legend(figure)
 
 
 def _samples(panel: Axes, row: Row) -> None:
@@ -129,9 +129,7 @@ def _legend(figure: SubFigure) -> None:
         plt.Line2D([], [], linestyle="", marker=m, color=c, markeredgecolor="k" if c == "white" else c)
         for m, c, _ in marks
     ]
-    figure.legend(
-        handles, [text for *_, text in marks], loc="upper right", ncols=4, fontsize=8, frameon=False
-    )
+    figure.legend(handles, [text for *_, text in marks], loc="center", ncols=4, fontsize=10, frameon=False)
 
 
 def _shares(figure: SubFigure, groups: dict[tuple, list[Row]], games: Sequence[str]) -> None:
