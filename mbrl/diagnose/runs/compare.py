@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences, the methods of either side that have no counterpart, and those that share no finished seed."""
+    """All differences; methods of either side without a counterpart; pairs that share no finished seed."""
 
     differences: list[Difference]
     unmatched: list[str]

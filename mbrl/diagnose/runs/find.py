@@ -56,7 +56,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    if not name or Path(name).name != name:
+    if name in ("", "..") or "\x00" in name or Path(name).name != name:
         raise DataError(f"{folder}/result.json: the point {name!r} is not the name of a folder in it")
     return folder / name
 

@@ -12,23 +12,26 @@ from mbrl.diagnose.runs.groups import Group
 from mbrl.diagnose.runs.record import OVERESTIMATE, RETURN, Curve, Q
 from mbrl.diagnose.runs.summary import Summary
 
-TOGETHER = 6
-"""Methods in one panel: more cannot be told apart."""
+TOGETHER, MOST = 6, 10
+"""Methods in one panel, and of a hundred methods: more cannot be told apart."""
+MANY = 48
 LINEAR = 1e4
 """Values beyond which an axis becomes logarithmic: a critic that diverges hides all others."""
 
 
 def curve_pictures(groups: Sequence[Group]) -> Iterator[tuple[Figure, str]]:
-    """(picture, what it shows) of the groups of one dataset, six methods each: return, Q and overestimates.
+    """(picture, what it shows) of the groups of one dataset, a few methods each: return, Q and overestimates.
 
     A line is the mean over the seeds that finished, its band one standard deviation (n - 1) to either side. A
     method with no such seed is dotted and shows all it has.
     """
     metrics = _metrics(groups)
-    parts = [groups[i : i + TOGETHER] for i in range(0, len(groups), TOGETHER)]
+    size = TOGETHER if len(groups) <= MANY else MOST
+    parts = [groups[i : i + size] for i in range(0, len(groups), size)]
     for part in parts if metrics else []:
         lines = (len(metrics) + 1) // 2
-        figure, grid = plt.subplots(lines, min(len(metrics), 2), figsize=(10, 3.4 * lines), squeeze=False)
+        height = 3.2 * lines + 0.5
+        figure, grid = plt.subplots(lines, min(len(metrics), 2), figsize=(10, height), squeeze=False)
         for axis, (name, label) in zip(grid.flat, metrics.items(), strict=False):
             for number, group in enumerate(part):
                 _band(axis, group, name, f"C{number}")
@@ -37,8 +40,11 @@ def curve_pictures(groups: Sequence[Group]) -> Iterator[tuple[Figure, str]]:
         for axis in grid.flat[len(metrics) :]:
             axis.axis("off")
         _behaviour(grid[0, 0], part, upright=False)
-        grid[0, 0].legend(fontsize=6.5, framealpha=0.6, title="mean ± std; seeds", title_fontsize=6.5)
-        figure.tight_layout()
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), fontsize=7.5, loc="upper left", ncols=3)
+        # Measuring all texts, as tight_layout does, takes as long as drawing them.
+        figure.subplots_adjust(
+            0.07, 0.5 / height, 0.99, 1 - (0.2 + 0.18 * (len(part) // 3 + 1)) / height, 0.18, 0.3
+        )
         yield (
             figure,
             f"{part[0].dataset}: {', '.join(metrics.values())} of {', '.join(g.method for g in part)}",
@@ -83,7 +89,7 @@ def _metrics(groups: Sequence[Group]) -> dict[str, str]:
     if depths:
         names[f"{OVERESTIMATE}{depths[0]}"] = "overestimate: min Q − true return"
     if len(depths) > 1:
-        names[f"{OVERESTIMATE}{depths[-1]}"] = f"overestimate {depths[-1]} model steps from the data"
+        names[f"{OVERESTIMATE}{depths[-1]}"] = f"overestimate, {depths[-1]} model steps on"
     return {name: label for name, label in names.items() if name in logged}
 
 
@@ -101,10 +107,14 @@ def _band(axis: Axes, group: Group, name: str, colour: str) -> None:
         axis.plot([], [], color=colour, label=label)
         return
     mean, style = values.mean(0), "-" if sound else ":"
-    axis.plot(updates, mean, style, color=colour, linewidth=1.5, label=f"{label}, {len(curves)}")
+    axis.plot(updates, mean, style, color=colour, linewidth=1.5, label=f"{label}, {_seeds(len(curves))}")
     if len(curves) > 1:
         spread = values.std(0, ddof=1)
         axis.fill_between(updates, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed" if n == 1 else f"{n} seeds"
 
 
 def _bar(axis: Axes, place: int, found: Summary, scale: str, figure: str) -> None:

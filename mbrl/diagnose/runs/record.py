@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbrl.core.errors import DataError
-from mbrl.core.log import Row, read_metrics
-from mbrl.diagnose.plots import series
+from mbrl.core.log import read_metrics
 from mbrl.diagnose.runs.files import read_json, read_yaml
 
 FIGURES = {"last": "last", "mean_last_10": "mean of last 10", "best": "best"}
@@ -28,8 +27,9 @@ Curve = tuple[np.ndarray, np.ndarray]
 class Record:
     """A run folder.
 
-    result: its result.json; for a run without one, what is known of it. ended: how each seed did, one of ENDINGS.
-    curves: {metric: {seed: curve}} of RETURN, Q and every depth of OVERESTIMATE. config: None if there is none.
+    result: its result.json; for a run without one, what is known of it. ended: how each seed did, of ENDINGS.
+    curves: {metric: {seed: curve}} of RETURN, Q and every depth of OVERESTIMATE, where a seed has any. config: None
+    if there is none.
     """
 
     folder: Path
@@ -83,23 +83,23 @@ def read_record(folder: Path) -> Record:
 
 
 def _curves(path: Path, seeds: Sequence[int]) -> dict[str, dict[int, Curve]]:
+    found: dict[str, dict[int, tuple[list[int], list[float]]]] = {}
+    for row in read_metrics(path):
+        for name, value in row.items() if row["seed"] in seeds else ():
+            if value is not None and (name in (RETURN, Q) or name.startswith(OVERESTIMATE)):
+                updates, values = found.setdefault(name, {}).setdefault(row["seed"], ([], []))
+                updates.append(row["update"])
+                values.append(value)
     try:
-        rows = read_metrics(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    for number, row in enumerate(rows, start=1):
-        _check_row(row, path, number)
-    names = {name for row in rows for name in row if name in (RETURN, Q) or name.startswith(OVERESTIMATE)}
-    of = {seed: [row for row in rows if row["seed"] == seed] for seed in seeds}
-    return {name: {seed: series(of[seed], name, seed) for seed in seeds} for name in sorted(names)}
+        return {name: {s: _curve(*of[s]) for s in of} for name, of in sorted(found.items())}
+    except OverflowError as error:
+        raise DataError(f"{path}: a whole number is too large to be a metric ({error})") from error
 
 
-def _check_row(row: Row, path: Path, number: int) -> None:
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), int) for key in ("update", "seed")):
-        raise DataError(f"{path}:{number}: a row has an update and a seed, whole numbers both")
-    for name, value in row.items():
-        if value is not None and not isinstance(value, int | float):
-            raise DataError(f"{path}:{number}: {name} is {value!r}, not a number")
+def _curve(updates: list[int], values: list[float]) -> Curve:
+    """Where the metric is finite."""
+    at, found = np.array(updates, dtype=np.int64), np.array(values, dtype=float)
+    return at[np.isfinite(found)], found[np.isfinite(found)]
 
 
 def _check(result: Mapping[str, Any], path: Path) -> None:
@@ -126,14 +126,15 @@ def _seeds(found: Any) -> bool:
     return (
         isinstance(found, list)
         and bool(found)
-        and all(isinstance(seed, int) for seed in found)
+        and all(type(seed) is int for seed in found)
         and len({*found}) == len(found)
     )
 
 
+def _is_number(value: Any) -> bool:
+    """Also one that is not finite, but none that no float can hold."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+
+
 def _scores(found: Any, seeds: int) -> bool:
-    return (
-        isinstance(found, list)
-        and len(found) == seeds
-        and all(v is None or isinstance(v, int | float) for v in found)
-    )
+    return isinstance(found, list) and len(found) == seeds and all(v is None or _is_number(v) for v in found)
