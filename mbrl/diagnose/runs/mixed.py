@@ -32,11 +32,12 @@ def check_mergeable(records: Sequence[Record], allowed: Collection[str] = ()) ->
         found.append(("environments", f"the environment of {name}", _split(runs, _environment)))
     found.append(("mujoco", "the version of mujoco", _split(ended, _mujoco)))
     differing = [(kind, _sentence(what, parts)) for kind, what, parts in found if len(parts) > 1]
-    refused = {kind: sentence for kind, sentence in differing if kind not in allowed}
+    refused = [(kind, sentence) for kind, sentence in differing if kind not in allowed]
     if refused:
+        kinds = dict.fromkeys(kind for kind, _ in refused)
         raise MismatchError(
-            f"{'; '.join(refused.values())}: different data do not belong in one table. Name fewer runs, or merge "
-            f"them all the same: --merge {' '.join(refused)}"
+            f"{'; '.join(text for _, text in refused)}: different data do not belong in one table. Name fewer "
+            f"runs, or merge them all the same: --merge {' '.join(kinds)}"
         )
     return [sentence for _, sentence in differing]
 

@@ -38,6 +38,15 @@ def test_all_that_differs_is_named_at_once(tmp_path):
     assert len(check_mergeable(records, MERGE)) == 3
 
 
+def test_every_dataset_that_differs_is_named(tmp_path):
+    records = [*pair(tmp_path / "a", sha="b" * 64), *pair(tmp_path / "b", dataset="walker2d")]
+    other = write_run(tmp_path / "c", dataset="walker2d", sha="c" * 64)
+    with pytest.raises(
+        MismatchError, match=r"of hopper differs.*of walker2d differs.*--merge datasets versions$"
+    ):
+        check_mergeable([*records, read_record(other)])
+
+
 def test_equal_runs_and_other_environments_of_other_datasets(tmp_path):
     assert check_mergeable(pair(tmp_path)) == []
     records = pair(tmp_path / "c", dataset="walker2d", env="Walker2d-v5", sha="b" * 64)
