@@ -93,7 +93,11 @@ def method_names(methods: Mapping[str, tuple[Settings, list[str]]]) -> dict[str,
     if all(len(runs) == 1 for _, runs in methods.values()) and len({*folders.values()}) == len(folders):
         return folders
     labels = _by_what_differs({key: found for key, (found, _) in methods.items()})
-    labels = {key: text if 0 < len(text) <= LONGEST else folders[key] for key, text in labels.items()}
+    for key, text in labels.items():
+        if not text:
+            labels[key] = str(methods[key][0].get("agent.label") or folders[key])
+        elif len(text) > LONGEST:
+            labels[key] = folders[key]
     return _once(labels, folders)
 
 

@@ -120,9 +120,8 @@ def _seeds(n: int) -> str:
 def _bar(axis: Axes, place: int, found: Summary, scale: str, figure: str) -> None:
     score = found.scores[scale, figure]
     if score is None:
-        axis.text(
-            0.01, place, "no seed finished", fontsize=7, va="center", transform=axis.get_yaxis_transform()
-        )
+        why = "no score" if found.group.seeds("finished") else "no seed finished"
+        axis.text(0.01, place, why, fontsize=7, va="center", transform=axis.get_yaxis_transform())
         return
     axis.barh(place, score.iqm, height=0.7, color="C0", alpha=0.45)
     if score.interval:

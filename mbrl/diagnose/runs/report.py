@@ -1,7 +1,7 @@
 """A report over runs, and against others: read, checked, summed up."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbrl.core.errors import DataError
@@ -35,6 +35,20 @@ class Report:
     against: Side | None
     comparison: Comparison | None
     merged: list[str]
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Those of both sides; methods of `against` say so."""
+        marked = []
+        for found in self.against.summaries if self.against else ():
+            group = replace(found.group, method=f"{found.group.method} (against)")
+            marked.append(replace(found, group=group))
+        return [*self.runs.summaries, *marked]
+
+    @property
+    def records(self) -> list[Record]:
+        """Those of both sides."""
+        return [*self.runs.records, *(self.against.records if self.against else ())]
 
 
 def make_report(runs: Places, against: Places = (), *, merge: Collection[str] = ()) -> Report:
@@ -73,25 +87,16 @@ def report_tables(report: Report) -> list[Table]:
             if side.overall:
                 part = tables.over_datasets(side.overall)
                 found.append(part._replace(title=part.title + name))
-    records, groups = everything(report)
+    records, groups = report.records, [found.group for found in report.summaries]
     rest = [tables.failures(records), tables.settings(groups), tables.data(records), tables.seeds(records)]
     return found + [part for part in rest if part.rows]
 
 
 def headline(report: Report) -> str:
     """How many runs, seeds and datasets, and how the seeds ended."""
-    records, groups = everything(report)
+    records = report.records
     ends = [end for record in records for end in record.ended.values()]
     counts = ", ".join(f"{ends.count(end)} {end}" for end in tables.ENDINGS if end in ends)
-    datasets = list(dict.fromkeys(group.dataset for group in groups))
+    datasets = list(dict.fromkeys(found.group.dataset for found in report.summaries))
     named = ", ".join(datasets) if len(datasets) <= 4 else f"{len(datasets)} datasets"
     return f"{len(records)} runs on {named}; seeds: {counts}"
-
-
-def everything(report: Report) -> tuple[list[Record], list[Group]]:
-    """The runs and groups of both sides."""
-    other = report.against
-    return (
-        [*report.runs.records, *(other.records if other else ())],
-        [*report.runs.groups, *(other.groups if other else ())],
-    )

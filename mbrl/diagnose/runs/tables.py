@@ -165,7 +165,17 @@ def number(value: float) -> str:
     """With as many places as a reader needs: games pay between -1 and 1, MuJoCo thousands."""
     if math.isnan(value):
         return NONE
-    places = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 10_000 else 0
+    places = (
+        0
+        if value == 0
+        else 3
+        if abs(value) < 1
+        else 2
+        if abs(value) < 10
+        else 1
+        if abs(value) < 10_000
+        else 0
+    )
     return f"{value:.{places}f}"
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from mbrl.core.errors import ConfigError
@@ -92,12 +91,8 @@ def _section(part: Table) -> list[str]:
 
 def _pictures(report: Report) -> Iterator[str]:
     """Bars and curves of each dataset, both sides in one picture."""
-    found = list(report.runs.summaries)
-    for theirs in report.against.summaries if report.against else ():
-        group = replace(theirs.group, method=f"{theirs.group.method} (against)")
-        found.append(replace(theirs, group=group))
-    for dataset in dict.fromkeys(each.group.dataset for each in found):
-        here = [each for each in found if each.group.dataset == dataset]
+    for dataset in dict.fromkeys(each.group.dataset for each in report.summaries):
+        here = [each for each in report.summaries if each.group.dataset == dataset]
         yield tag("h2", dataset)
         yield image(bar_picture(here), f"{dataset}: interquartile means of returns, with intervals")
         for picture, shown in curve_pictures([each.group for each in here]):
