@@ -55,7 +55,7 @@ class Training:
     batch_size: int = 32
     real_ratio: float = 0.0
     hidden: int = 32
-    actor_lr: float = 7e-4
+    actor_lr: float = 1e-3
     critic_lr: float = 5e-3
     start: float = 0.6
     start_spread: float = 0.1
