@@ -21,6 +21,11 @@ OUT: dict[str, Callable[[Tensor], Tensor]] = {
     "clip": lambda x: x.clamp(-1.0, 1.0),
     "raw": lambda x: x.clamp(-1.0, 1.0),
 }
+DAMAGE = (
+    *(ValueError, OSError, EOFError, SyntaxError, KeyError, TypeError, OverflowError, RuntimeError),
+    *(MemoryError, NotImplementedError),
+)
+"""What numpy and zipfile raise for files that are not sound."""
 HORIZON = 1000
 """Episode length, in steps, that the time feature counts down."""
 
@@ -115,7 +120,7 @@ def read_layers(path: Path | str) -> Layers:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             arrays = {key: file[key] for key in file} if isinstance(file, np.lib.npyio.NpzFile) else {}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not an npz file of plain arrays: {error}") from error
     if not arrays:
         raise DataError(f"{path} is not an npz file of named arrays")

@@ -1,7 +1,5 @@
 """Plain arrays, in memory or in an npz file: the way in for data of one's own."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mbrl.core.errors import DataError
 from mbrl.core.joint import Layout
 from mbrl.datasets.assemble import assemble
 from mbrl.datasets.binding import env_from_attributes, text
@@ -17,6 +14,7 @@ from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
 from mbrl.datasets.joint import ATTRIBUTE, flat_columns, layout_from
 from mbrl.datasets.locate import checked_id, existing_file, local_id
+from mbrl.datasets.npz import read_npz_arrays
 from mbrl.datasets.record import KEYS, record_from
 
 _ATTRIBUTES = ("env_id", "env_kwargs", "versions", "behaviour", "dataset_id", ATTRIBUTE)
@@ -109,28 +107,4 @@ def read_npz(path: str | Path, *, id: str | None = None, **options: Any) -> Offl
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     wanted = {key: key for key in (*KEYS, *_ATTRIBUTES)} | {"qpos": "infos/qpos", "qvel": "infos/qvel"}
-    try:
-        # Opened here, since numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds a single array; expected an npz file with named arrays")
-            with file:
-                return {
-                    wanted[key]: _member(file, key, path) for key in file.files if key in wanted
-                }, file.files
-    except DataError:
-        raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not an npz file, or is truncated or damaged: {error}") from error
-
-
-def _member(file: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
-    try:
-        return file[key]
-    except ValueError as error:  # an object array, which only unpickling could read
-        raise DataError(
-            f"{path}: {key} holds pickled objects, which are never loaded; store a plain array"
-        ) from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: {key} cannot be read, the file is truncated or damaged: {error}") from error
+    return read_npz_arrays(path, wanted)

@@ -6,12 +6,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mbrl.core.errors import DataError, MismatchError
+from mbrl.core.errors import MismatchError
 from mbrl.core.types import EnvSpec
 from mbrl.datasets.assemble import assemble
 from mbrl.datasets.binding import d4rl_env, env_from_attributes, text
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
+from mbrl.datasets.h5_arrays import opened, plain_array
 from mbrl.datasets.joint import layout_from
 from mbrl.datasets.locate import checked_id, existing_file, local_id
 from mbrl.datasets.record import KEYS, Record, record_from
@@ -49,24 +50,16 @@ def read_hdf5(path: str | Path, *, id: str | None = None, **options: Any) -> Off
 
 def read_record(path: Path) -> tuple[Record, dict[str, Any]]:
     """The columns and attributes of an HDF5 file as they are, unchecked."""
-    try:
-        with h5py.File(path, "r") as file:
-            keys: list[str] = []
-            # Links are not visited: a file speaks for itself only.
-            file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
-            columns = {key: _column(file[key], key, path) for key in KEYS if key in keys}
-            return record_from(columns, str(path), keys), dict(file.attrs)
-    except OSError as error:
-        raise DataError(f"{path} is not an HDF5 file, or is truncated or damaged: {error}") from error
+    with opened(path) as file:
+        keys: list[str] = []
+        # Links are not visited: a file speaks for itself only.
+        file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
+        columns = {key: _column(file, key, path) for key in KEYS if key in keys}
+        return record_from(columns, str(path), keys), dict(file.attrs)
 
 
-def _column(dataset: h5py.Dataset, key: str, path: Path) -> np.ndarray:
-    if dataset.dtype.hasobject:
-        raise DataError(f"{path}: {key} holds variable-length objects; store a plain array of numbers")
-    try:
-        values = np.asarray(dataset[()])
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{path}: {key} cannot be read, the file is truncated or damaged: {error}") from error
+def _column(file: h5py.File, key: str, path: Path) -> np.ndarray:
+    values = plain_array(file, key, path)
     # D4RL's own reader accepts [N, 1] for scalars, and some of its files have it.
     return values[:, 0] if key in _SCALARS and values.ndim == 2 and values.shape[1] == 1 else values
 

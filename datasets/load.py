@@ -11,6 +11,7 @@ from mbrl.datasets.hdf5 import read_hdf5
 from mbrl.datasets.locate import d4rl_file, sample_file
 from mbrl.datasets.minari_data import read_minari
 from mbrl.datasets.names import PATHS
+from mbrl.datasets.neorl2 import read_neorl2
 from mbrl.datasets.omiga import read_omiga
 from mbrl.datasets.vault import read_vault
 
@@ -26,6 +27,7 @@ def load(
     "sample" or "sample/<name>"     embedded in this package
     "d4rl/hopper-medium-v2"         D4RL's file, in $D4RL_DATASET_DIR or ~/.d4rl/datasets
     "minari/mujoco/hopper/medium-v0"  Minari's, local or downloaded
+    "neorl2/Pipeline"               NeoRL-2's file, in $NEORL2_DATASET_DIR or ~/.neorl2/datasets
     "omiga/<path>.hdf5"             OMIGA's file, of several agents
     "vault/<path>.vlt/<uid>"        OG-MARL's vault, of several agents; needs the extra `vault`
     "<path>.hdf5", ".h5", ".npz"    a file
@@ -51,10 +53,12 @@ def _read(source: str, **options: Any) -> OfflineDataset:
         return read_hdf5(path, id=f"sample/{path.stem}", **options)
     if kind == "d4rl":
         return read_hdf5(d4rl_file(name), id=source, **options)
+    if kind == "neorl2" and name:
+        return read_neorl2(name, **options)
     if kind == "minari" and name:
         return read_minari(name, **options)
     hint = f"; did you mean 'd4rl/{source}'?" if source in PATHS else ""
     raise DataError(
-        f"unknown dataset {source!r}{hint} Known are 'sample', 'd4rl/<name>', 'minari/<id>', 'omiga/<path>', "
-        f"'vault/<path>', and paths that end in {', '.join(_READERS)}"
+        f"unknown dataset {source!r}{hint} Known are 'sample', 'd4rl/<name>', 'minari/<id>', 'neorl2/<task>', "
+        f"'omiga/<path>', 'vault/<path>', and paths that end in {', '.join(_READERS)}"
     )

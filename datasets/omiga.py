@@ -18,6 +18,7 @@ from mbrl.datasets.arrays import from_arrays
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
 from mbrl.datasets.ends import shared, split_done, without_last_observations
+from mbrl.datasets.h5_arrays import opened, plain_array
 from mbrl.datasets.joint import flat_columns, unpadded_layout
 from mbrl.datasets.locate import checked_id, existing_file, local_id
 
@@ -73,21 +74,14 @@ def read_omiga(
 
 
 def _columns(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [k for k in KEYS if not isinstance(file.get(k), h5py.Dataset)]
-            if missing:
-                raise DataError(
-                    f"{path}: no key {', '.join(missing)}; OMIGA's files have {', '.join(KEYS)}, this one has "
-                    f"{', '.join(file) or 'none'}. Files of this project load by their path alone"
-                )
-            if objects := [k for k in KEYS if file[k].dtype.hasobject]:
-                raise DataError(
-                    f"{path}: {objects[0]} holds variable-length objects; a plain array is needed"
-                )
-            found = {k: np.asarray(file[k][()]) for k in KEYS}
-    except OSError as error:
-        raise DataError(f"{path} is not an HDF5 file, or is truncated or damaged: {error}") from error
+    with opened(path) as file:
+        missing = [k for k in KEYS if k not in file or file.get(k, getclass=True) is not h5py.Dataset]
+        if missing:
+            raise DataError(
+                f"{path}: no key {', '.join(missing)}; OMIGA's files have {', '.join(KEYS)}, this one has "
+                f"{', '.join(file) or 'none'}. Files of this project load by their path alone"
+            )
+        found = {k: plain_array(file, k, path) for k in KEYS}
     for key in ("o", "a"):
         if found[key].ndim != 3 or found[key].shape[:2] != found["o"].shape[:2]:
             raise DataError(

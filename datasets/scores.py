@@ -9,12 +9,17 @@ from typing import TypeVar
 
 from mbrl.core.errors import unknown_name
 from mbrl.datasets.names import REFERENCES
+from mbrl.datasets.neorl2 import TASKS
 
 Numbers = TypeVar("Numbers")  # a float, a numpy array or a tensor
 
 
 def reference(name: str) -> tuple[float, float] | None:
-    """(return at 0, return at 100) of a D4RL dataset, "d4rl/hopper-medium-v2" or without "d4rl/"; else None."""
+    """(return at 0, return at 100) of a D4RL dataset, "d4rl/hopper-medium-v2" or without "d4rl/", or of NeoRL-2's
+    "neorl2/<task>"; else None."""
+    if name.startswith("neorl2/"):
+        task = TASKS.get(name.removeprefix("neorl2/").removesuffix("-val"))
+        return None if task is None else task.reference
     return REFERENCES.get(name.removeprefix("d4rl/"))
 
 
@@ -43,6 +48,6 @@ def missing_reference(name: str) -> str:
     if name.startswith("d4rl/"):
         return f"no reference scores: {unknown_name('D4RL dataset', name.removeprefix('d4rl/'), REFERENCES)}"
     return (
-        f"no reference scores for {name!r}: only D4RL's own datasets have them, and scores on data recorded anew "
-        "do not compare with theirs; read the raw return"
+        f"no reference scores for {name!r}: only D4RL's and NeoRL-2's own datasets have them, and scores on data "
+        "recorded anew do not compare with theirs; read the raw return"
     )

@@ -67,7 +67,7 @@ def test_a_spread_is_scaled_without_the_offset():
 def test_other_data_has_no_score_and_says_why(name):
     assert reference(name) is None
     assert math.isnan(normalized_score(name, 1000.0))
-    assert "only D4RL's own datasets" in missing_reference(name)
+    assert "only D4RL's and NeoRL-2's own datasets" in missing_reference(name)
 
 
 def test_a_mistyped_d4rl_name_is_told_the_nearest():
