@@ -23,8 +23,8 @@ class PjapConf(SourceConf):
 class DiffusionConf:
     """The diffusion model of trajectory segments and its fit. Numbers ours, for two cores, where not said."""
 
-    network: str = option("unet", "mlp (one-step games), unet or attention")
-    width: int = option(128, "channels, or units of a layer")
+    network: str = option("attention", "mlp (one-step games), unet or attention (as good, and quicker)")
+    width: int = option(64, "channels, or units of a layer")
     depth: int = option(3, "levels, or blocks")
     action_map: str = option("clip", "how actions stay in [-1, 1]: clip, or squash (PGD: arctanh)")
     steps: int = option(20_000, "gradient steps of the fit")

@@ -14,22 +14,25 @@ from mbrl.conf.schema import (
     SacConf,
     TrainConf,
 )
+from mbrl.conf.schema_joint import MaddpgCqlConf, MasacConf, MatD3BcConf, MatD3Conf, OmarConf
 from mbrl.core.errors import ConfigError, unknown_name
 
-STACKABLE: dict[str, type] = {
-    "agent.eta": SacConf,
-    "agent.alpha": SacConf,
-    "agent.actor_lr": SacConf,
-    "agent.critic_lr": SacConf,
-    "agent.alpha_lr": SacConf,
-    "agent.target_entropy": SacConf,
-    "agent.beta": MobileConf,
-    "agent.cql_weight": ComboConf,
-    "penalty.coefficient": RewardPenaltyConf,
-    "edge.cost": ConstantEdgeConf,
-    "train.real_ratio": TrainConf,
+STACKABLE: dict[str, tuple[type, ...]] = {
+    "agent.eta": (SacConf, MasacConf),
+    "agent.alpha": (SacConf, MasacConf, MatD3BcConf),
+    "agent.actor_lr": (SacConf, MasacConf, MatD3Conf),
+    "agent.critic_lr": (SacConf, MasacConf, MatD3Conf),
+    "agent.alpha_lr": (SacConf, MasacConf),
+    "agent.target_entropy": (SacConf, MasacConf),
+    "agent.beta": (MobileConf,),
+    "agent.cql_weight": (ComboConf, MaddpgCqlConf),
+    "agent.bc_weight": (MatD3BcConf,),
+    "agent.coefficient": (OmarConf,),
+    "penalty.coefficient": (RewardPenaltyConf,),
+    "edge.cost": (ConstantEdgeConf,),
+    "train.real_ratio": (TrainConf,),
 }
-"""Options that may differ between members, each with the kind of part that has it."""
+"""Options that may differ between members, each with the kinds of part that have it."""
 
 
 class GridPoint(NamedTuple):
@@ -84,12 +87,11 @@ def _check(config: Config, path: str, values: Any) -> None:
         )
     if path not in STACKABLE:
         raise ConfigError(f"stack: {unknown_name('option', path, STACKABLE)}")
-    kind = STACKABLE[path]
-    if not isinstance(conf, kind):
+    if not isinstance(conf, STACKABLE[path]):
         raise ConfigError(f"stack: {path} is not an option of {part}={getattr(conf, 'name', part)}")
     if not isinstance(values, list) or not values:
         raise ConfigError(f"stack: {path} needs a list of values, such as {path}: [0.1, 1], got {values!r}")
-    nullable = type(None) in get_args(get_type_hints(kind)[name])
+    nullable = type(None) in get_args(get_type_hints(type(conf))[name])
     for value in values:
         if not (_number(value) or (value is None and nullable)):
             raise ConfigError(f"stack: {path} takes numbers, got {value!r}")

@@ -36,6 +36,8 @@ NETWORKS, ACTION_MAPS = ("mlp", "unet", "attention"), ("clip", "squash")
 """Keys of the same names in mbrl.dynamics.diffusion."""
 CRITICS, OTHERS, OMAR_SAMPLERS = ("central", "independent"), ("data", "policies"), ("elites", "softmax")
 """Keys of VIEWS and OTHERS in mbrl.agents.multi.views, and of SAMPLERS in mbrl.agents.multi.omar."""
+WITH_MODEL = ("rollout", "rambo", "coda_rollout", "custom")
+"""The same in mbrl.run.build.source."""
 CHOSEN: dict[type, dict[str, tuple[str, ...]]] = {
     schema.AgentConf: {"critic": CRITICS, "others": OTHERS, "sampler": OMAR_SAMPLERS},
     CodaConf: {"guide": GUIDES, "schedule": SCHEDULES},
@@ -194,6 +196,8 @@ def _rows_needed(config: Config) -> Iterator[str]:
     agent, train, source = config.agent, config.train, config.source.name
     if isinstance(agent, MobileConf) and source == "none":
         yield "agent=mobile penalises synthetic rows, which source=none does not make; agent=sac is the rest of it"
+    elif isinstance(agent, MobileConf) and source not in WITH_MODEL:
+        yield f"agent=mobile asks a model of the dynamics, and source={source} has none; choose source=rollout"
     if isinstance(agent, ComboConf) and agent.states == "model" and source == "none":
         yield "agent.states=model needs synthetic rows, which source=none does not make; choose mix"
     if isinstance(agent, ComboConf) and int(train.batch_size * train.real_ratio) < 1:

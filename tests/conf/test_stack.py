@@ -13,6 +13,8 @@ from mbrl.core.errors import ConfigError
 PARTS = {
     "agent.beta": ["agent=mobile"],
     "agent.cql_weight": ["agent=combo"],
+    "agent.bc_weight": ["agent=matd3_bc"],
+    "agent.coefficient": ["agent=omar"],
     "penalty.coefficient": ["penalty=mopo"],
     "edge.cost": ["edge=constant"],
 }
@@ -183,8 +185,8 @@ def test_a_penalty_that_is_no_reward_penalty_is_refused_though_it_has_a_coeffici
 
 
 def test_the_list_names_options_that_exist():
-    for path, kind in STACKABLE.items():
+    for path, kinds in STACKABLE.items():
         part, _, name = path.partition(".")
         assert part in {f.name for f in fields(Config)}
-        assert name in {f.name for f in fields(kind)}
-    assert issubclass(STACKABLE["agent.beta"], SacConf)
+        assert all(name in {f.name for f in fields(kind)} for kind in kinds)
+    assert all(issubclass(kind, SacConf) for kind in STACKABLE["agent.beta"])

@@ -44,6 +44,7 @@ from mbrl.conf.validate import (
     OTHERS,
     PRECISION,
     SCHEDULES,
+    WITH_MODEL,
 )
 from mbrl.core import nets
 from mbrl.core.accelerate import MODES
@@ -51,6 +52,7 @@ from mbrl.core.errors import ConfigError
 from mbrl.core.precision import PRECISIONS
 from mbrl.dynamics.diffusion import actions, guidance
 from mbrl.dynamics.diffusion.networks import DENOISERS
+from mbrl.run.build import source
 
 JOINT = {"train": TrainConf(real_ratio=0.5)}
 MODEL_FREE = {"source": NoSourceConf(), "train": TrainConf(real_ratio=1.0)}
@@ -124,6 +126,7 @@ def test_the_published_defaults_are_sound() -> None:
         ({**JOINT, "agent": OmarConf(coefficient=1.5)}, "agent.coefficient must be in [0, 1], got 1.5"),
         ({**JOINT, "agent": MasacConf(num_critics=1)}, "agent.num_critics of 2 or more"),
         ({**JOINT, "source": CodaConf(guide="none")}, "unknown source.guide 'none'"),
+        ({**JOINT, "source": CodaConf(), "agent": MobileConf()}, "asks a model of the dynamics"),
         ({**JOINT, "source": CodaConf(segment=0)}, "source.segment must be at least 1"),
         (
             {**JOINT, "source": CodaConf(diffusion=DiffusionConf(network="mpl"))},
@@ -172,6 +175,7 @@ def test_every_number_has_a_range() -> None:
 
 def test_names_of_guides_networks_and_critics_are_those_of_the_code() -> None:
     assert set(GUIDES) == set(guidance.GUIDES)
+    assert WITH_MODEL == source.WITH_MODEL
     assert set(SCHEDULES) == set(guidance.SCHEDULES)
     assert set(NETWORKS) == set(DENOISERS)
     assert set(ACTION_MAPS) == set(actions.ACTION_MAPS)

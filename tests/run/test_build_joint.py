@@ -117,3 +117,15 @@ def test_a_games_dataset_is_always_the_same():
     one, other = (dataset_from_config(compose([GAME, "agent=matd3_bc"])) for _ in range(2))
     assert one.sha256 == other.sha256
     assert (len(one), one.layout.agents) == (200, 2)
+
+
+def test_a_stack_of_settings_of_a_team_is_its_single_runs(tmp_path):
+    train_from_config(make(tmp_path / "both", "agent=matd3_bc", "stack={agent.bc_weight: [0,2]}"))
+    for value in (0, 2):
+        alone = train_from_config(make(tmp_path / f"{value}", "agent=matd3_bc", f"agent.bc_weight={value}"))
+        ends = [
+            load_tree(folder / "checkpoint")[0]["agent"]["actors"]
+            for folder in (alone, tmp_path / f"both/bc_weight={value}")
+        ]
+        for name, weights in ends[0].items():
+            assert torch.allclose(weights, ends[1][name], atol=1e-6)
