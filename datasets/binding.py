@@ -88,7 +88,10 @@ def step_limit(env: EnvSpec | None) -> int | None:
     if env is None:
         return None
     if "max_episode_steps" in env.kwargs:
-        return int(env.kwargs["max_episode_steps"])
+        limit = env.kwargs["max_episode_steps"]
+        if type(limit) is not int:
+            raise DataError(f"{env.id}: max_episode_steps is {limit!r}; a whole number is needed")
+        return limit
     import gymnasium  # slow to import, and needed only here
 
     registered = gymnasium.registry.get(env.id)
@@ -96,10 +99,13 @@ def step_limit(env: EnvSpec | None) -> int | None:
 
 
 def text(value: Any) -> str:
-    """An attribute as str, however the writer stored it."""
-    if hasattr(value, "item"):
-        value = value.item()
-    return value.decode() if isinstance(value, bytes) else str(value)
+    """An attribute as str, however the writer stored it. Raises DataError for arrays and bytes that are no text."""
+    try:
+        if hasattr(value, "item"):
+            value = value.item()
+        return value.decode() if isinstance(value, bytes) else str(value)
+    except ValueError as error:
+        raise DataError(f"an attribute is {value!r:.80}, which is no text: {error}") from error
 
 
 def _json_object(attributes: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def load_config(path: Path | str) -> Config:
         ) from error
     except (OmegaConfBaseException, yaml.YAMLError, ConfigError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a configuration of this project, or damaged ({error})") from error
 
 
 def _kind(part: str, kinds: dict[str, type], stored: Any) -> type:
@@ -52,7 +54,7 @@ def _kind(part: str, kinds: dict[str, type], stored: Any) -> type:
     if len(kinds) == 1:
         return next(iter(kinds.values()))
     name = stored[part].get("name")
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise ConfigError(unknown_name(f"{part}.name", str(name), kinds))
     return kinds[name]
 
