@@ -10,6 +10,8 @@ from mbrl.datasets.names import HOST, PATHS
 SAMPLES = Path(__file__).parent / "sample"
 SAMPLE = "invertedpendulum-v5-medium-replay-v0"
 """What "sample" stands for; the others are for tests and for trying out studies."""
+LONGEST = 200
+"""Characters of a name in an id: file systems take 255, and suffixes come on top."""
 _ID = re.compile(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*")
 
 
@@ -18,9 +20,10 @@ def checked_id(id: str) -> str:
 
     Raises DataError for anything else ("../x", "/etc", "a//b").
     """
-    if not _ID.fullmatch(id):
+    if not _ID.fullmatch(id) or max(map(len, id.split("/"))) > LONGEST:
         raise DataError(
-            f"dataset id {id!r} is not names of letters, digits, '_', '-', '+', '.' joined by '/'"
+            f"dataset id {id!r:.300} is not names of letters, digits, '_', '-', '+', '.' joined by '/', each of at "
+            f"most {LONGEST}"
         )
     return id
 
@@ -32,7 +35,7 @@ def local_id(name: str) -> str:
 
 def existing_file(path: str | Path) -> Path:
     """The path, ~ expanded. Raises DataError, with the nearest names in its folder, if no file is there."""
-    path = Path(path).expanduser()
+    path = checked_path(path)
     if path.is_file():
         return path
     if path.is_dir():
@@ -41,6 +44,18 @@ def existing_file(path: str | Path) -> Path:
         raise DataError(f"no file {path}: there is no folder {path.parent}")
     here = [p.name for p in path.parent.iterdir() if p.is_file()]
     raise DataError(f"{unknown_name('file', path.name, here)} (in {path.parent})")
+
+
+def checked_path(path: str | Path) -> Path:
+    """The path, ~ expanded. Raises DataError for what the system takes for no path at all, such as a null byte."""
+    try:
+        found = Path(path).expanduser()
+        found.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"{str(path)!r:.120} is no path that can be read: {error}") from error
+    return found
 
 
 def sample_file(name: str = "") -> Path:

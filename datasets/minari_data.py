@@ -18,6 +18,12 @@ from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.locate import checked_id
 from mbrl.datasets.record import Record
 
+DAMAGE = (
+    *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError),
+    *(MemoryError, OverflowError),
+)
+"""What Minari, and the libraries below it, raise for files that are not sound."""
+
 if TYPE_CHECKING:
     from minari import EpisodeData, MinariDataset
 
@@ -82,7 +88,7 @@ def _find(id: str, download: bool) -> "MinariDataset":
         return minari.load_dataset(id)
     except ImportError as error:
         raise DataError(f"Minari dataset {id!r} needs another package: {error}") from error
-    except (OSError, ValueError, KeyError, AssertionError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"Minari dataset {id!r} in {folder / id} cannot be opened ({type(error).__name__}: {error}); it may be "
             "incomplete: remove that folder and fetch it again"
@@ -152,7 +158,7 @@ def _record(dataset: "MinariDataset", where: str) -> tuple[Record, int]:
 def _episodes(dataset: "MinariDataset", where: str) -> "Iterator[EpisodeData]":
     try:
         yield from dataset.iterate_episodes()
-    except (OSError, KeyError, ValueError) as error:
+    except DAMAGE as error:
         raise DataError(f"{where} cannot be read, it is truncated or damaged: {error}") from error
 
 

@@ -20,7 +20,7 @@ from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.ends import shared, split_done, without_last_observations
 from mbrl.datasets.joint import flat_columns, unpadded_layout
 from mbrl.datasets.lineage import LINEAGES, lineage_in
-from mbrl.datasets.locate import local_id
+from mbrl.datasets.locate import checked_path, local_id
 
 KEYS = ("observations", "actions", "rewards", "terminals", "truncations")
 INSTALL = "pip install 'offline-mbrl[vault]'"
@@ -40,7 +40,7 @@ def read_vault(
     in every row at the end of an agent's are padding; layout= says otherwise. options: see `assemble`.
     Raises DataError for a path that is no vault, with what is there instead; ConfigError without flashbax.
     """
-    folder = _existing(Path(path).expanduser())
+    folder = _existing(checked_path(path))
     lineage = lineage or lineage_in(folder.as_posix()) or _known_folder(folder)
     name = local_id(f"{folder.parent.name.removesuffix('.vlt')}-{folder.name}").removeprefix("local/")
     return from_experience(

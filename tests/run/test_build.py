@@ -8,9 +8,10 @@ import torch
 from mbrl.agents.multi import MULTI_AGENTS
 from mbrl.conf import all_choices, compose, load_config
 from mbrl.core.checkpoint import load_tree
-from mbrl.core.errors import CheckpointError, ConfigError, MismatchError
+from mbrl.core.errors import CheckpointError, ConfigError, DataError, MismatchError
 from mbrl.core.log import read_metrics
 from mbrl.run.build import evaluate_run, train_from_config
+from mbrl.run.folder import alone
 
 CHOICES = all_choices()
 RUNS = [
@@ -148,3 +149,21 @@ def test_evaluate_without_a_checkpoint(tmp_path):
         (folder / name / "tensors.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match=r"checkpoint.*damaged"):
         evaluate_run(folder, episodes=1, device="cpu")
+
+
+def test_a_folder_in_which_another_process_trains_is_refused_before_any_work(tmp_path):
+    config = make(
+        tmp_path / "run", "dataset=npz", f"dataset.source={tmp_path}/missing.npz", "dataset.env=Hopper-v5"
+    )
+    with alone([tmp_path / "run"]), pytest.raises(ConfigError, match="another process is training"):
+        train_from_config(config)
+    with pytest.raises(DataError, match="missing.npz"):
+        train_from_config(config)
+
+
+def test_a_damaged_checkpoint_without_another_is_named_before_any_work(tmp_path):
+    other = ["dataset=npz", f"dataset.source={tmp_path}/missing.npz", "dataset.env=Hopper-v5"]
+    other += ["resume=true", "overwrite=false"]
+    (tmp_path / "run/checkpoint").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"run/checkpoint/tensors.safetensors: damaged"):
+        train_from_config(make(tmp_path / "run", *other))
