@@ -220,3 +220,21 @@ def test_runs_without_evaluations_or_seeds_that_finished(tmp_path):
     found = Page.read(page(make_report([tmp_path])))
     assert not found.bad
     assert "3 interrupted" in found.text
+
+
+def test_bars_are_interquartile_means_with_intervals_and_dots(runs):
+    found = make_report([f"{runs}/hopper-[rb]*"])
+    figure = pictures.bar_picture(found.runs.summaries)
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["hopper-base", "hopper-ravl"]
+    assert [(bar.get_y() + 0.35, bar.get_width()) for bar in axis.patches] == [(0.0, 9.0), (1.0, 10.0)]
+    (lines,) = axis.collections
+    assert [line.tolist() for line in lines.get_segments()] == [[[-1, 0], [19, 0]], [[0, 1], [20, 1]]]
+    assert axis.get_lines()[0].get_xdata().tolist() == [-1, 9, 19, 0, 20]
+    plt.close(figure)
+
+
+def test_a_method_without_a_seed_has_no_bar_and_says_so(runs):
+    figure = pictures.bar_picture(make_report([runs / "hopper-more"]).runs.summaries)
+    assert not list(figure.axes[0].patches)
+    plt.close(figure)
