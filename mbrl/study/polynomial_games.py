@@ -14,9 +14,11 @@ from torch import Tensor
 
 from mbrl.run.experience import MixedData
 from mbrl.study.polynomial_games_cell import Cell, Learner, Training, fitted_model, needs_model
-from mbrl.study.polynomial_games_measure import reached, way, wilson
+from mbrl.study.polynomial_games_measure import good, reached, way, wilson
 
 Row = dict[str, Any]
+LAST = 3
+"""Evaluations at the end over which a seed's return is averaged for the verdict."""
 SHOWN = 24
 """Seeds whose way is kept in a row, for the picture."""
 SAMPLED = 8
@@ -45,10 +47,10 @@ def row_of(learner: Learner, course: Tensor, samples: list[list[Any]]) -> Row:
     """Settings, verdict, figures at the end (means over seeds), and the course [T, S, N, 1] of the policies."""
     cell, plan, game = learner.cell, learner.plan, learner.game
     final = course[-1]
-    near, seeds = reached(game, final), len(plan.seeds)
+    returns = game.reward(course[-LAST:].double()).mean(0)
+    near, seeds = good(game, returns), len(plan.seeds)
     led = way(game, learner.start, learner.dataset.transitions.action)
     low, high = wilson(int(near.sum()), seeds)
-    returns = game.reward(final.double())
     return {
         "game": cell.game,
         "data": cell.data,

@@ -49,13 +49,13 @@ class Training:
     """
 
     seeds: tuple[int, ...] = tuple(range(100))
-    updates: int = 2000
-    eval_every: int = 100
+    updates: int = 4000
+    eval_every: int = 200
     rows: int = 5000
     batch_size: int = 32
     real_ratio: float = 0.0
     hidden: int = 32
-    actor_lr: float = 1e-3
+    actor_lr: float = 2.5e-4
     critic_lr: float = 5e-3
     start: float = 0.6
     start_spread: float = 0.1
@@ -148,7 +148,9 @@ class Learner:
             seeds=plan.seeds,
             hidden=(plan.hidden, plan.hidden),
             critic="central",
-            num_critics=1,  # Nothing is bootstrapped in one step, so a twin would never be asked.
+            num_critics=1,  # In one step nothing is bootstrapped, so there is no target to take the least of,
+            policy_noise=0.0,  # none to smooth,
+            policy_delay=1,  # and none to wait for.
             start=self.start.tolist(),
             actor_lr=plan.actor_lr,
             critic_lr=plan.critic_lr,

@@ -53,8 +53,12 @@ def way(game: Game, start: Tensor, data: Tensor, *, steps: int = 1500, points: i
 
 def reached(game: Game, action: Tensor) -> Tensor:
     """[...] bool: whether action [..., N, 1] earns the greatest reward, but for 3 % of the game's range."""
-    best = game.optimum.value
-    return game.reward(action.double()) >= best - REACHED * (best - game.lowest)
+    return good(game, game.reward(action.double()))
+
+
+def good(game: Game, reward: Tensor) -> Tensor:
+    """[...] bool: whether a reward falls short of the greatest by at most REACHED of the range; NaN does not."""
+    return reward >= game.optimum.value - REACHED * (game.optimum.value - game.lowest)
 
 
 def density(points: Tensor, data: Tensor) -> Tensor:
