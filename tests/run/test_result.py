@@ -50,7 +50,9 @@ def test_a_seed_without_a_figure_is_none_and_no_figure_at_all_is_none():
 def test_the_file_has_the_contracts_keys(tmp_path):
     result = write(tmp_path, rows())
     assert json.loads((tmp_path / "result.json").read_text()) == result
-    keys = "status updates seeds return normalized seconds refresh_seconds updates_per_second versions dataset"
+    keys = (
+        "status updates seeds return normalized seconds refresh_seconds updates_per_second versions dataset"
+    )
     assert " ".join(result) == keys
     assert list(result["return"]) == ["last", "mean_last_10", "best"]
     assert list(result["versions"]) == ["python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"]
