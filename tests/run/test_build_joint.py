@@ -19,7 +19,7 @@ ROLLOUT = ["source=rollout", "dynamics.termination=none"]
 RUNS = [
     *([f"agent={name}"] for name in MULTI_AGENTS),
     *(["agent=matd3_bc", f"source={name}"] for name in ("coda", "static", "unguided", "pjap")),
-    ["agent=masac", "source=coda", "source.guide=noisy", "source.schedule=damped"],
+    ["agent=masac", "source=coda", "source.guide=conjugate", "source.schedule=ramp"],
     ["agent=masac", *ROLLOUT],
     ["agent=masac", "source=coda_rollout", "dynamics.termination=none", "penalty=mopo_pairwise"],
 ]
