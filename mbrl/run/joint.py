@@ -1,6 +1,6 @@
 """Sources made of sources: those of one agent for a joint policy, and several side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -81,8 +81,3 @@ class SideBySide:
 
     def _stateful(self) -> dict[str, Stateful]:
         return {name: s for name, s in self.sources.items() if isinstance(s, Stateful)}
-
-
-def joined(sources: Sequence[tuple[str, Source]]) -> Source:
-    """The one source itself, or all of them side by side."""
-    return sources[0][1] if len(sources) == 1 else SideBySide(dict(sources))

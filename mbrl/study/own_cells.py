@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,41 @@ Train = Callable[[Any, Any, Any], Row]
 """(cell, plan, progress bar) -> the cell's row."""
 
 
-def run_own_cells(
-    request: Request,
-    kinds: tuple[type, type],
-    *,
-    check: Callable[[Any, Any], Any],
-    train: Train,
-    draw: Callable[[Sequence[Row], Path], Path],
-    title: Callable[[Any], str],
-) -> list[Row]:
-    """As mbrl.study.runner.Study.run; a cell that is done is <out>/cells/<study>-<digest>.json.
+@dataclass(frozen=True)
+class OwnCells:
+    """What is particular to one such study.
 
-    kinds: dataclasses of a cell, whose fields are the axes, and of the plan, whose fields are the options. check:
-    called with every cell and the plan before any work. plan.updates counts the work.
-    Ctrl-C ends the study at once: finished cells and their rows are kept, the one under way starts over.
-    Raises ConfigError before any work for a name that is not known or a value of the wrong type, and where another
-    process is at work in `out`; KeyboardInterrupt when stopped.
+    cell, plan: dataclasses; the fields of the first are the axes, those of the second the options, and plan.updates
+    counts the work. check: called with every cell and the plan before any work. title: of a cell, beside the bar.
     """
-    cells, plan = plan_of(request, *kinds)
-    for cell in cells:
-        check(cell, plan)
-    with session(request):
-        write_command(request)
-        rows: list[Row] = []
-        with progress(len(cells) * plan.updates, request.study, unit="update") as bar:
-            for cell in cells:
-                bar.set_postfix_str(title(cell))
-                rows.append(_row(request, cell, plan, train, bar))
-                write_rows(request, rows)
-        print(f"{request.out}/{request.study}.json, picture {draw(rows, request.out)}")
-    return rows
+
+    cell: type
+    plan: type
+    check: Callable[[Any, Any], Any]
+    train: Train
+    draw: Callable[[Sequence[Row], Path], Path]
+    title: Callable[[Any], str]
+
+    def run(self, request: Request) -> list[Row]:
+        """As mbrl.study.runner.Study.run; a cell that is done is <out>/cells/<study>-<digest>.json.
+
+        Ctrl-C ends the study at once: finished cells and their rows are kept, the one under way starts over.
+        Raises ConfigError before any work for a name that is not known or a value of the wrong type, and where
+        another process is at work in `out`; KeyboardInterrupt when stopped.
+        """
+        cells, plan = plan_of(request, self.cell, self.plan)
+        for cell in cells:
+            self.check(cell, plan)
+        with session(request):
+            write_command(request)
+            rows: list[Row] = []
+            with progress(len(cells) * plan.updates, request.study, unit="update") as bar:
+                for cell in cells:
+                    bar.set_postfix_str(self.title(cell))
+                    rows.append(_row(request, cell, plan, self.train, bar))
+                    write_rows(request, rows)
+            print(f"{request.out}/{request.study}.json, picture {self.draw(rows, request.out)}")
+        return rows
 
 
 def _row(request: Request, cell: Any, plan: Any, train: Train, bar: Any) -> Row:

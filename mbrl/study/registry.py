@@ -2,9 +2,18 @@
 
 from typing import Protocol
 
+from mbrl.study import (
+    polynomial_games,
+    polynomial_games_cell,
+    polynomial_games_picture,
+    simple_env,
+    simple_env_cell,
+    simple_env_picture,
+)
 from mbrl.study.audits import correlation_values, error_values
 from mbrl.study.augmentation_picture import draw_augmentation
 from mbrl.study.outputs import Row
+from mbrl.study.own_cells import OwnCells
 from mbrl.study.pictures import (
     against,
     draw_collapse,
@@ -13,10 +22,8 @@ from mbrl.study.pictures import (
     draw_errors,
     draw_methods,
 )
-from mbrl.study.polynomial_games_study import PolynomialGames
 from mbrl.study.request import Request
 from mbrl.study.runner import Study
-from mbrl.study.simple_env_study import SimpleEnv
 from mbrl.study.values import curve_values, reach_values, source_values
 
 
@@ -38,12 +45,26 @@ STUDIES: dict[str, Runnable] = {
         ),
     ),
     "penalty_correlation": Study([reach_values], draw_correlation, audit=correlation_values),
-    "polynomial_games": PolynomialGames(),
+    "polynomial_games": OwnCells(
+        polynomial_games_cell.Cell,
+        polynomial_games_cell.Training,
+        check=polynomial_games_cell.Learner,
+        train=polynomial_games.train_cell,
+        draw=polynomial_games_picture.draw,
+        title=lambda cell: f"{cell.game} {cell.data} {cell.augmentation}",
+    ),
     "reward_error": Study([reach_values], draw_errors, audit=error_values),
     "rollout_length": Study(
         [reach_values],
         against("horizon", "method", "Rollout length", "rollout length k", split="dynamics"),
     ),
-    "simple_env": SimpleEnv(),
+    "simple_env": OwnCells(
+        simple_env_cell.Cell,
+        simple_env_cell.Training,
+        check=simple_env_cell.Learner,
+        train=simple_env.train_cell,
+        draw=simple_env_picture.draw,
+        title=lambda cell: f"{cell.reward_map} {cell.method}",
+    ),
     "true_dynamics": Study([reach_values, curve_values], draw_methods),
 }

@@ -8,7 +8,7 @@ from mbrl.core.errors import ConfigError
 from mbrl.core.joint import Layout
 from mbrl.core.seeds import Streams
 from mbrl.run.experience import MixedData
-from mbrl.run.joint import FlatPolicy, JointSource, SideBySide, joined
+from mbrl.run.joint import FlatPolicy, JointSource, SideBySide
 from mbrl.run.pjap import PJAP
 from mbrl.run.sources import ModelRollouts
 from tests.fakes import Towards, Walk, joint_transitions, random_transitions
@@ -93,9 +93,6 @@ def test_what_one_of_them_keeps_or_loses_is_kept_and_told(tmp_path):
     assert other.sources["a"].draws == 3
 
 
-def test_one_source_stays_itself_and_none_is_refused():
-    source = PJAP(random_transitions(5))
-    assert joined([("a", source)]) is source
-    assert isinstance(joined([("a", source), ("b", source)]), SideBySide)
+def test_no_source_at_all_is_refused():
     with pytest.raises(ConfigError, match="none was given"):
         SideBySide({})

@@ -2,14 +2,13 @@
 
 import json
 import signal
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from mbrl.conf.studies import load_study
 from mbrl.core.errors import ConfigError
 from mbrl.core.locks import held
-from mbrl.study import simple_env_study
 from mbrl.study.registry import STUDIES
 from mbrl.study.request import Request
 from mbrl.study.simple_env_cell import Cell
@@ -36,22 +35,22 @@ def test_the_simple_environment_runs_and_is_kept(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_study_and_keeps_what_is_finished(tmp_path, monkeypatch, capsys, number):
+def test_a_signal_ends_the_study_and_keeps_what_is_finished(tmp_path, capsys, number):
     request = Request("simple_env", "debug", tmp_path, ("updates=10",), {"method": ("base", "ravl_n10_eta1")})
-    train, begun = simple_env_study.train_cell, []
+    study, begun = STUDIES["simple_env"], []
 
     def stop_in_the_second(cell, plan, bar):
         begun.append(cell.method)
         if len(begun) == 2:
             signal.raise_signal(number)
-        return train(cell, plan, bar)
+        return study.train(cell, plan, bar)
 
-    monkeypatch.setattr(simple_env_study, "train_cell", stop_in_the_second)
+    stopping = replace(study, train=stop_in_the_second)
     with pytest.raises(KeyboardInterrupt):
-        STUDIES["simple_env"].run(request)
+        stopping.run(request)
     assert [row["method"] for row in json.loads((tmp_path / "simple_env.json").read_text())] == ["base"]
     assert f"the same command goes on from here: {request.command()}" in capsys.readouterr().out
-    STUDIES["simple_env"].run(request)
+    stopping.run(request)
     assert begun == ["base", "ravl_n10_eta1", "ravl_n10_eta1"]
 
 

@@ -1,12 +1,12 @@
 """The source of a configuration: what draws synthetic rows, and from which model."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from mbrl.conf.schema import Config, CustomSourceConf, RamboConf, RolloutConf, keywords
-from mbrl.conf.schema_joint import CodaConf
+from mbrl.conf.schema_joint import CodaConf, PjapConf
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.types import Agent, Dynamics, Source, Tracing, ValueOracle
 from mbrl.datasets import OfflineDataset
@@ -24,10 +24,16 @@ from mbrl.run.joint import JointSource, SideBySide
 from mbrl.run.pjap import PJAP
 from mbrl.run.sources import ModelRollouts
 
-Make = Callable[
-    [Config, OfflineDataset, Dynamics | None, torch.device, ValueOracle | None],
-    Source,
-]
+
+@dataclass(frozen=True)
+class Made:
+    """What is there when a source is made."""
+
+    config: Config
+    dataset: OfflineDataset
+    dynamics: Dynamics | None
+    device: torch.device
+    oracle: ValueOracle | None = None
 
 
 def source_from_config(
@@ -44,7 +50,7 @@ def source_from_config(
     """
     if config.source.name not in SOURCES:
         raise ConfigError(unknown_name("source.name", config.source.name, SOURCES))
-    return SOURCES[config.source.name](config, dataset, dynamics, device, oracle)
+    return SOURCES[config.source.name](Made(config, dataset, dynamics, device, oracle))
 
 
 def needs_model(config: Config) -> bool:
@@ -59,15 +65,10 @@ def flat_dataset(dataset: OfflineDataset) -> OfflineDataset:
     return replace(dataset, transitions=dataset.layout.flat_rows(dataset.transitions), layout=None)
 
 
-def _rollouts(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> Source:
+def _rollouts(made: Made) -> Source:
+    config, dynamics, layout = made.config, made.dynamics, made.dataset.layout
     conf: RolloutConf = config.source
-    starts = starts_for(dynamics, flat_dataset(dataset), device)
+    starts = starts_for(dynamics, flat_dataset(made.dataset), made.device)
     rollouts = ModelRollouts(
         dynamics,
         starts,
@@ -76,70 +77,40 @@ def _rollouts(
         drop_last=config.edge.name == "drop",
         keep_state=isinstance(dynamics, Tracing)
         and (config.edge.name == "oracle" or config.agent.name in MODEL_AWARE),
-        oracle=oracle,
+        oracle=made.oracle,
     )
-    return rollouts if dataset.layout is None else JointSource(rollouts, dataset.layout)
+    return rollouts if layout is None else JointSource(rollouts, layout)
 
 
-def _rambo(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> Source:
-    conf: RamboConf = config.source
-    adversary = adversary_from_config(config, dataset, dynamics)
-    rollouts = _rollouts(config, dataset, adversary.dynamics, device, oracle)
+def _rambo(made: Made) -> Source:
+    conf: RamboConf = made.config.source
+    adversary = adversary_from_config(made.config, made.dataset, made.dynamics)
+    rollouts = _rollouts(replace(made, dynamics=adversary.dynamics))
     return AdversarialRollouts(rollouts, adversary, every=conf.model_every // conf.refresh_every)
 
 
-def _custom(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> Source:
-    conf: CustomSourceConf = config.source
-    target = import_target(conf._target_)
-    return target(dataset, dynamics=dynamics, seeds=tuple(config.seeds), device=device, **conf.kwargs)
+def _custom(made: Made) -> Source:
+    conf: CustomSourceConf = made.config.source
+    parts = {"dynamics": made.dynamics, "seeds": tuple(made.config.seeds), "device": made.device}
+    return import_target(conf._target_)(made.dataset, **parts, **conf.kwargs)
 
 
-def _pjap(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> Source:
-    entries = None if dataset.layout is None else dataset.layout.action_mask(device)
-    shape = {"steepness": config.source.steepness, "floor": config.source.floor}
-    return PJAP(dataset.transitions.to(device), entries=entries, **shape)
+def _pjap(made: Made) -> Source:
+    conf: PjapConf = made.config.source
+    data, layout = made.dataset.transitions.to(made.device), made.dataset.layout
+    entries = None if layout is None else layout.action_mask(made.device)
+    return PJAP(data, entries=entries, steepness=conf.steepness, floor=conf.floor)
 
 
-def _coda(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> Coda:
-    conf: CodaConf = config.source
-    model = diffusion_from_config(config, dataset, device)
+def _coda(made: Made) -> Coda:
+    conf: CodaConf = made.config.source
+    model = diffusion_from_config(made.config, made.dataset, made.device)
     options = keywords(conf, without=("segment", "sampling_steps", "diffusion", "horizon", *BUFFER))
     return Coda(model, steps=conf.sampling_steps, **options)
 
 
-def _coda_rollout(
-    config: Config,
-    dataset: OfflineDataset,
-    dynamics: Dynamics | None,
-    device: torch.device,
-    oracle: ValueOracle | None,
-) -> SideBySide:
-    parts = {"coda": _coda, "rollout": _rollouts}
-    return SideBySide({name: make(config, dataset, dynamics, device, oracle) for name, make in parts.items()})
+def _coda_rollout(made: Made) -> SideBySide:
+    return SideBySide({"coda": _coda(made), "rollout": _rollouts(made)})
 
 
 def diffusion_from_config(config: Config, dataset: OfflineDataset, device: torch.device) -> DiffusionModel:
@@ -167,7 +138,7 @@ def check_guide(config: Config, agent: Agent) -> None:
 
 BUFFER = ("starts", "refresh_every", "retain")
 """Options of a source that its rows' buffer takes."""
-SOURCES: dict[str, Make] = {
+SOURCES: dict[str, Callable[[Made], Source]] = {
     "rollout": _rollouts,
     "rambo": _rambo,
     "custom": _custom,
