@@ -1,21 +1,14 @@
 """Fit once: ten agent runs on one dataset with the same settings share one dynamics model."""
 
-import hashlib
 import inspect
-import json
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mbrl.core.errors import CheckpointError
-from mbrl.core.locks import held
 from mbrl.core.types import EnvSpec, Transitions
 from mbrl.dynamics.artefact import FORMAT, digest, load_model, read_description, save_model
 from mbrl.dynamics.ensemble import Ensemble
+from mbrl.dynamics.entries import fitted_once, key_of
 from mbrl.dynamics.fit import FitReport, fit
 
 SILENT = ("progress", "on_epoch")
@@ -41,24 +34,27 @@ def fit_cached(
     """
     ensemble = make()
     key = cache_key(ensemble, transitions, dataset_sha256=dataset_sha256, env=env, options=options)
-    entry = Path(cache_dir) / f"ensemble-{key}"
-    # Without file locks two fits may run side by side; the second is dropped.
-    with held(entry.with_name(entry.name + ".lock"), partial(_say_waiting, entry)):
-        if not entry.is_dir():
-            report = fit(ensemble, transitions, **options)
-            identity = {"env": env, "dataset_id": dataset_id, "dataset_sha256": dataset_sha256}
-            if _publish(entry, ensemble, report=report.as_dict(), **identity):
-                return ensemble, report
-    loaded = load_model(
-        entry,
-        env=env,
-        obs_dim=transitions.obs_dim,
-        action_dim=transitions.action_dim,
-        dataset_sha256=dataset_sha256,
-        termination=ensemble.termination,
-        device=ensemble.elites.device,
-    )
-    return loaded, FitReport(**read_description(entry)["report"])
+
+    def fit_here() -> tuple[Ensemble, FitReport]:
+        return ensemble, fit(ensemble, transitions, **options)
+
+    def save(folder: Path, fitted: tuple[Ensemble, FitReport]) -> None:
+        identity = {"env": env, "dataset_id": dataset_id, "dataset_sha256": dataset_sha256}
+        save_model(folder, fitted[0], report=fitted[1].as_dict(), **identity)
+
+    def load(entry: Path) -> tuple[Ensemble, FitReport]:
+        loaded = load_model(
+            entry,
+            env=env,
+            obs_dim=transitions.obs_dim,
+            action_dim=transitions.action_dim,
+            dataset_sha256=dataset_sha256,
+            termination=ensemble.termination,
+            device=ensemble.elites.device,
+        )
+        return loaded, FitReport(**read_description(entry)["report"])
+
+    return fitted_once(Path(cache_dir) / f"ensemble-{key}", fit=fit_here, save=save, load=load)
 
 
 def cache_key(
@@ -84,23 +80,4 @@ def cache_key(
         "env": None if env is None else [env.id, dict(env.kwargs)],
         "fit": settings,
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _publish(entry: Path, ensemble: Ensemble, **description: Any) -> bool:
-    """Save beside and rename into place; False if another process got there first, whose model then stands."""
-    private = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", dir=entry.parent))
-    try:
-        save_model(private / "model", ensemble, **description)
-        (private / "model").rename(entry)
-    except OSError as error:
-        if not entry.is_dir():
-            raise CheckpointError(f"{entry}: cannot write to the cache ({error})") from error
-        return False
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
-    return True
-
-
-def _say_waiting(entry: Path) -> None:
-    print(f"waiting for another process that is fitting {entry.name}", file=sys.stderr, flush=True)
+    return key_of(identity)

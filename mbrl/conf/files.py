@@ -17,6 +17,8 @@ from mbrl.core.files import write_whole
 
 MAY_DIFFER = ("train.updates", "train.progress", "device", "out", "resume", "overwrite")
 """What a continued run may change without becoming another experiment."""
+CACHES = ("dynamics.cache", "dynamics.ensemble.cache", "source.diffusion.cache")
+"""Where fitted models are kept."""
 
 
 def save_config(path: Path | str, config: Config) -> None:

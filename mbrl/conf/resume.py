@@ -1,6 +1,6 @@
 """What may differ between the parts of one run: its length and where it looks, never what it learns."""
 
-from mbrl.conf.files import MAY_DIFFER, differences
+from mbrl.conf.files import CACHES, MAY_DIFFER, differences
 from mbrl.conf.schema import Config
 from mbrl.core.errors import MismatchError
 
@@ -12,7 +12,7 @@ LOOKS = (
     "train.bias_horizon",
     "train.log_every",
 )
-SAVES = ("train.checkpoint_every", "dynamics.cache", "dynamics.ensemble.cache")
+SAVES = ("train.checkpoint_every", *CACHES)
 RUNS = ("train.accelerate", "dynamics.threads")
 
 

@@ -13,6 +13,17 @@ def test_length_looks_and_places_may_change():
 
 
 @pytest.mark.parametrize(
+    ("parts", "cache"),
+    [
+        (["dynamics=interpolated"], "dynamics.ensemble.cache"),
+        (["source=coda", "agent=sac"], "source.diffusion.cache"),
+    ],
+)
+def test_so_may_the_places_where_parts_keep_their_models(parts, cache):
+    check_resume(compose([*parts, f"{cache}=elsewhere"]), compose(parts))
+
+
+@pytest.mark.parametrize(
     "override",
     [
         "agent.gamma=0.9",

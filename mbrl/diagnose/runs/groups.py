@@ -18,6 +18,8 @@ NOT_A_SETTING = {
     "train.checkpoint_every",
     "train.log_every",
     "dynamics.cache",
+    "dynamics.ensemble.cache",
+    "source.diffusion.cache",
     "dynamics.threads",
 }
 """Options, or sections, that say where or how a run is made, not what it learns. Data are told apart by id."""
