@@ -9,7 +9,9 @@ class StopRequest:
     """Context in which the first Ctrl-C or SIGTERM sets `requested`; a second one stops at once.
 
     at_once: the first one does so too. One inside another decides how to stop, and both have the request.
-    Signals can be caught by a main thread only; elsewhere this does nothing and the default applies.
+    Signals can be caught by a main thread only; elsewhere this does nothing and the default applies. Where
+    somebody else answers SIGTERM already, as Ray and submitit do in order to start the run again elsewhere, that
+    stays: a run that ended well on a node that is going away would not be taken up by another.
     """
 
     def __init__(self, *, at_once: bool = False) -> None:
@@ -19,7 +21,8 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._note)
+                if number == signal.SIGINT or _ours(signal.getsignal(number)):
+                    self.previous[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -39,3 +42,8 @@ class StopRequest:
     ) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+
+
+def _ours(handler: object) -> bool:
+    """Whether a handler is the system's default or that of a StopRequest around."""
+    return handler is signal.SIG_DFL or isinstance(getattr(handler, "__self__", None), StopRequest)

@@ -64,3 +64,21 @@ def test_one_inside_another_decides_and_both_have_the_request():
                 os.kill(os.getpid(), signal.SIGTERM)
         with StopRequest() as later:
             assert not later.requested
+
+
+def test_a_launchers_own_answer_to_sigterm_stays():
+    seen = []
+
+    def launcher(number, frame):
+        seen.append(number)
+
+    before = signal.signal(signal.SIGTERM, launcher)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (seen, stop.requested) == ([signal.SIGTERM], False)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.requested
+        assert signal.getsignal(signal.SIGTERM) is launcher
+    finally:
+        signal.signal(signal.SIGTERM, before)
