@@ -7,7 +7,6 @@ hooks `target`, `critic_loss` and `actor_loss`.
 """
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,10 +16,10 @@ from torch import Tensor, nn
 from mbrl.agents import losses
 from mbrl.agents.networks import Actor, Critics
 from mbrl.agents.optim import adam, step
-from mbrl.core.errors import ConfigError
+from mbrl.agents.soft import needs_diversity, temperatures
 from mbrl.core.maths import polyak_
 from mbrl.core.optim import load_optimiser_state, norm_per_seed, optimiser_state
-from mbrl.core.per_member import PerMember, listed, per_member
+from mbrl.core.per_member import PerMember, per_member
 from mbrl.core.seeds import Streams
 from mbrl.core.types import EdgeTreatment, Transitions
 
@@ -64,22 +63,11 @@ class SAC:
         policy's entropy out of targets and values ("deterministic backup"); edge changes what targets bootstrap
         from at the last rollout step (mbrl.agents.edge). Raises ConfigError for fewer than 1 critic, or eta
         without 2, and for a temperature or a cap that is not positive."""
-        etas, alphas = listed("eta", eta, len(seeds)), listed("alpha", alpha, len(seeds))
-        self.diverse = any(e != 0 for e in etas)
-        if num_critics < 1 or (self.diverse and num_critics < 2):
-            raise ConfigError(
-                f"num_critics={num_critics} with eta={eta}: diversity compares at least 2 critics"
-            )
-        if self.diverse and not hidden:
-            raise ConfigError(
-                f"eta={eta} needs a hidden layer: a linear critic's action gradient is constant"
-            )
-        alpha_max = math.inf if alpha_max is None else alpha_max
-        if min(*alphas, alpha_max) <= 0:
-            raise ConfigError(f"alpha={alpha}, alpha_max={alpha_max}: the temperature must be positive")
+        self.diverse = needs_diversity(eta, num_critics, hidden, len(seeds))
+        alphas, self.alpha_max = temperatures(alpha, alpha_max, len(seeds))
         self.obs_dim, self.action_dim, self.num_critics = obs_dim, action_dim, num_critics
         self.gamma, self.tau, self.auto_alpha = gamma, tau, auto_alpha
-        self.alpha_max, self.backup_entropy, self.edge = alpha_max, backup_entropy, edge
+        self.backup_entropy, self.edge = backup_entropy, edge
         self.device = torch.device(device)
         self.eta = per_member("eta", eta, len(seeds), self.device)
         entropy = -float(action_dim) if target_entropy is None else target_entropy

@@ -7,7 +7,6 @@ entropy. One agent is mbrl.agents.SAC, bit for bit.
 """
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from mbrl.agents.multi.networks import GaussianActors, JointCritics, Start, requ
 from mbrl.agents.multi.per_seed import per_seed
 from mbrl.agents.multi.views import ENTROPY, OTHERS, VIEWS, among, pick
 from mbrl.agents.optim import adam, step
-from mbrl.core.errors import ConfigError
+from mbrl.agents.soft import needs_diversity, temperatures
 from mbrl.core.joint import Layout
 from mbrl.core.maths import polyak_
 from mbrl.core.optim import norm_per_seed
@@ -65,18 +64,10 @@ class MASAC:
         unknown names and impossible values.
         """
         members = len(seeds)
-        etas, alphas = listed("eta", eta, members), listed("alpha", alpha, members)
-        self.diverse = any(e != 0 for e in etas)
-        if num_critics < 1 or (self.diverse and (num_critics < 2 or not hidden)):
-            raise ConfigError(
-                f"num_critics={num_critics}, hidden={hidden}, eta={eta}: diversity compares at least 2 critics, "
-                "with a hidden layer each"
-            )
-        alpha_max = math.inf if alpha_max is None else alpha_max
-        if min(*alphas, alpha_max) <= 0:
-            raise ConfigError(f"alpha={alpha}, alpha_max={alpha_max}: the temperature must be positive")
+        self.diverse = needs_diversity(eta, num_critics, hidden, members)
+        alphas, self.alpha_max = temperatures(alpha, alpha_max, members)
         self.layout, self.gamma, self.tau, self.auto_alpha = layout, gamma, tau, auto_alpha
-        self.alpha_max, self.backup_entropy = alpha_max, backup_entropy
+        self.backup_entropy = backup_entropy
         self.others, self.entropy = pick("others", others, OTHERS), pick("critic", critic, ENTROPY)
         self.device = torch.device(device)
         self.eta = per_seed("eta", eta, members, self.device)
