@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mbrl.bench.case import Row
 from mbrl.bench.request import Request
 from mbrl.bench.setup import Setup
 from mbrl.core.errors import DataError
+from mbrl.core.files import write_output
 from mbrl.run.envs import current_versions
 from mbrl.study.outputs import plain
 
@@ -87,19 +88,14 @@ def machine(device: torch.device) -> Meta:
 
 
 def write_rows(out: Path, rows: Sequence[Row], meta: Meta) -> None:
-    """<out>/benchmark.json, a row a line, with null for what is not finite; its meta file; and the table."""
+    """<out>/benchmark.json, a row a line, with null for what is not finite; its meta file; and the table.
+
+    Raises ConfigError for a file that cannot be written.
+    """
     lines = ",\n ".join(json.dumps(plain(row), allow_nan=False) for row in rows)
-    replace(out / ROWS, lambda part: part.write_text(f"[{lines}]\n"))
-    replace(out / META, lambda part: part.write_text(json.dumps(plain(meta), indent=1) + "\n"))
-    replace(out / TABLE, lambda part: part.write_text(table(rows) + "\n"))
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` make the file beside its place, then put it there in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part.{path.name}")
-    write(part)
-    os.replace(part, path)
+    write_output(out / ROWS, f"[{lines}]\n")
+    write_output(out / META, json.dumps(plain(meta), indent=1) + "\n")
+    write_output(out / TABLE, table(rows) + "\n")
 
 
 def table(rows: Sequence[Row]) -> str:

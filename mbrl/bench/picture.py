@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from mbrl.bench.case import NAIVE, Row
 from mbrl.bench.outputs import GIB, seconds
 from mbrl.bench.registry import PARTS
+from mbrl.diagnose.picture_file import write_picture
 
 COLOURS = {"eager": "#3b6fb6", "compile": "#7fb2e0", "graph": "#2c9c69", NAIVE: "#c4c4c4"}
 OTHERS = ("#d98a3d", "#9a6fb0", "#b4534b", "#8a7a52")
@@ -25,7 +26,7 @@ Panel = tuple[str, list[Row]]
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write a PNG with two columns of panels."""
+    """Write a PNG with two columns of panels. Raises ConfigError if it cannot be written."""
     sides = columns(panels(rows))
     height = max(sum(map(_height, side)) for side in sides)
     figure = plt.figure(figsize=(15 if sides[1] else 8, height + 0.45), layout="constrained")
@@ -36,8 +37,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     handles = [Patch(color=colour, label=mode) for mode, colour in palette.items()]
     handles.append(Line2D([], [], color="k", marker="|", linestyle="", markersize=9, label="floor"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9, frameon=False)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    write_picture(figure, path, dpi=110)
 
 
 def panels(rows: Sequence[Row]) -> list[Panel]:

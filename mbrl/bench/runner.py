@@ -6,7 +6,7 @@ import torch
 
 from mbrl.bench.case import Plan, Row
 from mbrl.bench.modes import modes_for
-from mbrl.bench.outputs import PICTURE, ROWS, about, merged, read_before, replace, table, with_run, write_rows
+from mbrl.bench.outputs import PICTURE, ROWS, about, merged, read_before, table, with_run, write_rows
 from mbrl.bench.peers import find_peers
 from mbrl.bench.picture import draw
 from mbrl.bench.registry import PARTS
@@ -39,7 +39,7 @@ def run(request: Request) -> list[Row]:
             new += plan.run(bar.update)
             done = about(request, setup, [p.name for p in plans[:i]])
             write_rows(request.out, merged(before, new, order), with_run(meta, done))
-    replace(request.out / PICTURE, lambda part: draw(merged(before, new, order), part))
+    draw(merged(before, new, order), request.out / PICTURE)
     print(table(new))
     print(f"{request.out}/{ROWS}, picture {request.out}/{PICTURE}")
     return new

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mbrl.core.errors import ConfigError
+from mbrl.core.files import write_output
 from mbrl.core.log import Row
 from mbrl.diagnose.as_json import as_json
 from mbrl.diagnose.captions import CAPTIONS, LIMITS
@@ -31,20 +31,14 @@ def write_audit(
     """Write audit.json and audit.html; returns the page. gamma: the agent's, None where it has no values.
 
     about: what was audited and how, JSON-ready, shown at the end of the page. The same arguments give the same
-    bytes. Raises ConfigError if the folder cannot be written.
+    bytes. Raises ConfigError for a file that cannot be written.
     """
     folder, verdict = Path(folder), judge(measured, seeds, history)
     found = {"about": dict(about), "seeds": list(seeds), "verdict": as_json(verdict), **as_json(measured)}
     if gamma is not None:
         found["propagation"] = propagation(gamma, measured.horizon).tolist()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "audit.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-        (folder / "audit.html").write_text(
-            page(measured, verdict, seeds, gamma, about, history), encoding="utf-8"
-        )
-    except OSError as error:
-        raise ConfigError(f"--out {folder} cannot be written ({error}); choose another folder") from error
+    write_output(folder / "audit.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+    write_output(folder / "audit.html", page(measured, verdict, seeds, gamma, about, history))
     return folder / "audit.html"
 
 

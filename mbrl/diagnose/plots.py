@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from mbrl.core.errors import DataError
 from mbrl.core.log import Row, read_metrics
+from mbrl.diagnose.picture_file import write_picture
 
 BEHAVIOUR = "#b04a2f"
 
@@ -22,7 +23,8 @@ def draw_run(folder: Path | str) -> Path:
     """Write <run>/run.png: learning curve, value by depth of rollout, effective penalty by depth.
 
     The behaviour's mean return (result.json) is a line in the first panel. Means are over the seeds that did not
-    diverge, if there are any; the title names the others. Raises DataError if the run holds no metrics yet.
+    diverge, if there are any; the title names the others. Raises DataError if the run holds no metrics yet,
+    ConfigError if the picture cannot be written.
     """
     folder = Path(folder)
     rows = read_metrics(folder / "metrics.jsonl")
@@ -45,8 +47,7 @@ def draw_run(folder: Path | str) -> Path:
     title = f"{folder.name}: {result['dataset']['id']}, seeds {result['seeds']}"
     figure.suptitle("; ".join([title, *lost]), fontsize=10)
     figure.tight_layout()
-    figure.savefig(folder / "run.png", dpi=130)
-    plt.close(figure)
+    write_picture(figure, folder / "run.png", dpi=130)
     return folder / "run.png"
 
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from mbrl.core.errors import DataError
+from mbrl.diagnose.picture_file import write_picture
 from mbrl.diagnose.plots import BEHAVIOUR, sound_seeds
 from mbrl.diagnose.runs.find import find_runs
 from mbrl.diagnose.runs.mixed import check_mergeable
@@ -51,7 +52,7 @@ def draw_comparison(runs: Sequence[Record], path: Path | str) -> None:
     """Learning curves of all runs (mean over seeds), and mean Q of those that have critics, in one picture.
 
     Seeds that diverged are left out of the means, and the label says how many are in; a run of which none is left
-    shows them all.
+    shows them all. Raises ConfigError as `write_picture` does.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for number, run in enumerate(runs):
@@ -72,8 +73,7 @@ def draw_comparison(runs: Sequence[Record], path: Path | str) -> None:
         axis.legend(fontsize=7)
     figure.suptitle(runs[0].result["dataset"]["id"], fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    write_picture(figure, path, dpi=130)
 
 
 def _label(run: Record) -> str:

@@ -1,13 +1,14 @@
 """A policy as a file of its own: TorchScript, which runs where torch does, without this project."""
 
-import os
+import io
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mbrl.core.errors import ConfigError, MismatchError
+from mbrl.core.errors import MismatchError
+from mbrl.core.files import write_output
 from mbrl.core.types import Policy
 
 TOLERANCE = 1e-5
@@ -48,13 +49,9 @@ def export_policy(policy: Policy, path: Path | str, obs_shape: tuple[int, ...]) 
                 f"{path}: the exported actions are up to {difference:.3g} from the policy's own, more than "
                 f"{TOLERANCE}; only networks can be exported"
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
-            script.save(str(part))
-            os.replace(part, path)
-        except (OSError, RuntimeError) as error:
-            raise ConfigError(f"{path}: the policy cannot be written ({error})") from error
+        buffer = io.BytesIO()
+        torch.jit.save(script, buffer)
+    write_output(path, buffer.getvalue())
     return difference
 
 

@@ -1,5 +1,6 @@
 """An episode of a policy as moving pictures, where the environment can be rendered."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from mbrl.core.errors import ConfigError
+from mbrl.core.files import write_output
 from mbrl.core.types import EnvSpec, Policy
 from mbrl.run.envs import make_env
 from mbrl.run.evaluate import DEFAULT_CAP, Episodic
@@ -40,11 +42,9 @@ def record_episode(
         world.close()
     every = max(1, round(rate / FASTEST + 0.49))
     kept = [Image.fromarray(picture) for picture in pictures[::every]]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept[0].save(path, save_all=True, append_images=kept[1:], duration=1000 * every / rate, loop=0)
-    except OSError as error:
-        raise ConfigError(f"{path}: the video cannot be written ({error})") from error
+    buffer, options = io.BytesIO(), {"duration": 1000 * every / rate, "loop": 0}
+    kept[0].save(buffer, "GIF", save_all=True, append_images=kept[1:], **options)
+    write_output(path, buffer.getvalue())
     return total, len(pictures) - 1
 
 

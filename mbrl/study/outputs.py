@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mbrl.conf.studies import load_study
+from mbrl.core.files import write_output
 from mbrl.run.envs import current_versions
 from mbrl.study.request import Request
 
@@ -16,9 +16,14 @@ Row = dict[str, Any]
 
 
 def write_rows(request: Request, rows: Sequence[Row]) -> Path:
-    """<out>/<study>.json: a list with one row a cell, its settings, seeds and values; null where not finite."""
+    """<out>/<study>.json: a list with one row a cell, its settings, seeds and values; null where not finite.
+
+    Raises ConfigError, like all of these, for a file that cannot be written.
+    """
     lines = ",\n ".join(_dumped(row) for row in rows)
-    return _replace(request.out / f"{request.study}.json", f"[{lines}]\n")
+    path = request.out / f"{request.study}.json"
+    write_output(path, f"[{lines}]\n")
+    return path
 
 
 def write_command(request: Request) -> None:
@@ -29,7 +34,7 @@ def write_command(request: Request) -> None:
     path = request.out / "command.txt"
     lines = path.read_text().splitlines() if path.is_file() else []
     others = [line for line in lines if f"study={request.study}" not in line.split()]
-    _replace(path, "".join(f"{line}\n" for line in [*others, request.command()]))
+    write_output(path, "".join(f"{line}\n" for line in [*others, request.command()]))
     study = load_study(request.study)
     meta = {
         "study": request.study,
@@ -40,12 +45,13 @@ def write_command(request: Request) -> None:
         "versions": current_versions(),
         "settings": {"overrides": study.overrides, **asdict(study.scales[request.scale])},
     }
-    _replace(request.out / f"{request.study}.meta.json", _dumped(meta, indent=1) + "\n")
+    write_output(request.out / f"{request.study}.meta.json", _dumped(meta, indent=1) + "\n")
 
 
 def write_file(path: Path, value: Any) -> Path:
     """Any values as one JSON file, in one step."""
-    return _replace(path, _dumped(value) + "\n")
+    write_output(path, _dumped(value) + "\n")
+    return path
 
 
 def ending(row: Row) -> str:
@@ -65,12 +71,3 @@ def plain(value: Any) -> Any:
 
 def _dumped(value: Any, **options: Any) -> str:
     return json.dumps(plain(value), allow_nan=False, **options)
-
-
-def _replace(path: Path, content: str) -> Path:
-    """Write in one step, so that a reader never finds half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(content)
-    os.replace(part, path)
-    return path

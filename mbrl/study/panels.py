@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mbrl.diagnose.picture_file import write_picture
 from mbrl.study.outputs import Row, ending
 
 Seeds = np.ndarray
@@ -157,8 +158,7 @@ def finish(figure: Figure, path: Path, title: str) -> None:
             seen.append(named.keys())
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    write_picture(figure, path, dpi=130)
 
 
 def caption(rows: Sequence[Row], what: str) -> str:

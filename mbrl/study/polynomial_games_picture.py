@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from mbrl.diagnose.picture_file import write_picture
 from mbrl.dynamics.games.game import make_game
 
 Row = dict[str, Any]
@@ -53,8 +54,7 @@ def draw(rows: Sequence[Row], out: Path) -> Path:
     _legend(parts[-2])
     _shares(parts[-1], groups, games)
     path = out / "polynomial_games.png"
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    write_picture(figure, path, dpi=100)
     return path
 
 

@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from mbrl.diagnose.picture_file import write_picture
 from mbrl.dynamics.simple_world import START, SimpleWorld
 
 Row = dict[str, Any]
@@ -47,8 +48,7 @@ def draw(rows: Sequence[Row], out: Path) -> Path:
     _table(bottom.subplots(), groups, methods)
     top.suptitle(f"{title(shown)}: {len(rows[0]['seeds'])} seeds a method, mean and quartiles", fontsize=11)
     path = out / "simple_env.png"
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    write_picture(figure, path, dpi=110)
     return path
 
 

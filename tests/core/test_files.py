@@ -6,14 +6,15 @@ import os
 import pytest
 
 from mbrl.core import files
-from mbrl.core.files import sha256_of, write_whole
+from mbrl.core.errors import ConfigError
+from mbrl.core.files import sha256_of, write_output, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside(tmp_path):
     path = tmp_path / "a.json"
-    for text in ("one", "zwei ü"):
-        write_whole(path, text)
-        assert path.read_text(encoding="utf-8") == text
+    for content in ("one", "zwei ü", b"\xff\n"):
+        write_whole(path, content)
+        assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
@@ -38,6 +39,13 @@ def test_contents_are_on_disk_before_the_name_is(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda a, b: order.append("replace") or replace(a, b))
     write_whole(tmp_path / "a", "text")
     assert order == ["a.fresh", "replace", tmp_path.name]
+
+
+def test_an_output_makes_its_folder_and_names_what_cannot_be_written(tmp_path):
+    write_output(tmp_path / "new/a.md", "text")
+    assert (tmp_path / "new/a.md").read_text() == "text"
+    with pytest.raises(ConfigError, match=r"a.md/b.md: cannot be written .*choose another folder"):
+        write_output(tmp_path / "new/a.md/b.md", "text")
 
 
 @pytest.mark.parametrize("size", [0, 5, files.CHUNK, files.CHUNK + 1])

@@ -7,7 +7,6 @@ import math
 import os
 import random
 import re
-import resource
 
 import pytest
 
@@ -19,6 +18,7 @@ from mbrl.datasets import from_arrays
 from mbrl.run.experience import MixedData
 from mbrl.run.sources import ModelRollouts
 from tests.fakes import Walk
+from tests.reliability.disks import file_limit
 from tests.run.poison import Poisoned, nan_policy, nan_reward, nan_weight
 from tests.run.small_run import (
     learned,
@@ -31,17 +31,6 @@ from tests.run.small_run import (
 )
 
 UPDATES = 20
-
-
-@contextlib.contextmanager
-def file_limit(size):
-    """No file may grow beyond `size` bytes: what is written beyond it fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="module")

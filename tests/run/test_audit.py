@@ -240,7 +240,7 @@ def test_folders_and_options_that_do_not_fit(run, tmp_path):
     with pytest.raises(ConfigError, match="starts=1, mc_horizon=0"):
         audit(run, starts=1, mc_horizon=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="--out .* cannot be written"):
+    with pytest.raises(ConfigError, match="audit.json: cannot be written"):
         audit(run, out=tmp_path / "file" / "audit")
 
 

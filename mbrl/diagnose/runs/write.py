@@ -1,11 +1,10 @@
 """A report as Markdown, CSV and one HTML page."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mbrl.core.errors import ConfigError
+from mbrl.core.files import write_output
 from mbrl.diagnose import report as sheet
 from mbrl.diagnose.page import document, image, table, tag
 from mbrl.diagnose.runs import spreadsheet
@@ -58,7 +57,7 @@ def page(report: Report, title: str = "Report over runs") -> str:
 def write_report(report: Report, folder: Path | str) -> list[Path]:
     """Write report.md, report.html, scores.csv, seeds.csv and, with a comparison, comparison.csv; return the paths.
 
-    Each file is written in one step. Raises ConfigError for a folder that cannot be written.
+    Each file is written in one step. Raises ConfigError for one that cannot be written.
     """
     folder = Path(folder)
     sides = [("runs", report.runs), *([("against", report.against)] if report.against else [])]
@@ -70,16 +69,8 @@ def write_report(report: Report, folder: Path | str) -> list[Path]:
     }
     if report.comparison:
         files["comparison.csv"] = spreadsheet.comparison_csv(report.comparison)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            part = folder / f".{name}.part"
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, folder / name)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: the report cannot be written ({error}); choose another --out"
-        ) from error
+    for name, text in files.items():
+        write_output(folder / name, text)
     return [folder / name for name in files]
 
 

@@ -167,7 +167,7 @@ def test_a_terminal_shows_scores_and_a_few_seeds(runs):
 
 def test_a_folder_that_cannot_be_written(runs, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="choose another --out"):
+    with pytest.raises(ConfigError, match="report.md: cannot be written.*choose another folder"):
         write_report(make_report([f"{runs}/hopper*"]), tmp_path / "file")
 
 
