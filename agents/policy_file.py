@@ -1,7 +1,5 @@
 """Policies stored as plain arrays in an npz file: a multilayer perceptron behind a standardised observation."""
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mbrl.core.errors import DataError, MismatchError, unknown_name
+from mbrl.core.npz import read_npz_arrays
 from mbrl.core.seeds import Streams
 
 HIDDEN: dict[str, Callable[[Tensor], Tensor]] = {"relu": functional.relu, "tanh": torch.tanh}
@@ -21,11 +20,6 @@ OUT: dict[str, Callable[[Tensor], Tensor]] = {
     "clip": lambda x: x.clamp(-1.0, 1.0),
     "raw": lambda x: x.clamp(-1.0, 1.0),
 }
-DAMAGE = (
-    *(ValueError, OSError, EOFError, SyntaxError, KeyError, TypeError, OverflowError, RuntimeError),
-    *(MemoryError, NotImplementedError),
-)
-"""What numpy and zipfile raise for files that are not sound."""
 HORIZON = 1000
 """Episode length, in steps, that the time feature counts down."""
 
@@ -116,15 +110,7 @@ def read_layers(path: Path | str) -> Layers:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no policy file {path}")
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            arrays = {key: file[key] for key in file} if isinstance(file, np.lib.npyio.NpzFile) else {}
-    except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is not an npz file of plain arrays: {error}") from error
-    if not arrays:
-        raise DataError(f"{path} is not an npz file of named arrays")
-    return _checked(arrays, path)
+    return _checked(read_npz_arrays(path)[0], path)
 
 
 def _checked(arrays: Mapping[str, np.ndarray], path: Path) -> Layers:

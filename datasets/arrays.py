@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mbrl.core.joint import Layout
+from mbrl.core.npz import read_npz_arrays
 from mbrl.datasets.assemble import assemble
 from mbrl.datasets.binding import env_from_attributes, text
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
 from mbrl.datasets.joint import ATTRIBUTE, flat_columns, layout_from
 from mbrl.datasets.locate import checked_id, existing_file, local_id
-from mbrl.datasets.npz import read_npz_arrays
 from mbrl.datasets.record import KEYS, record_from
 
 _ATTRIBUTES = ("env_id", "env_kwargs", "versions", "behaviour", "dataset_id", ATTRIBUTE)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from mbrl.core.errors import DataError, MismatchError, unknown_name
+from mbrl.core.npz import read_npz_arrays
 from mbrl.datasets.arrays import from_arrays
 from mbrl.datasets.dataset import OfflineDataset
 from mbrl.datasets.digest import file_sha256
 from mbrl.datasets.ends import split_done
-from mbrl.datasets.npz import read_npz_arrays
 
 KEYS = ("obs", "next_obs", "action", "reward", "done", "truncated", "index")
 HOST = "http://datasets.polixir.site/neorl2"

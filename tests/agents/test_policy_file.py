@@ -106,7 +106,7 @@ def test_the_time_feature_counts_down_and_restarts(tmp_path):
         ({"obs_clip": np.array(-1.0)}, "obs_clip is -1"),
         ({"obs_clip": np.array(np.nan)}, "obs_clip is nan"),
         ({"time_feature": np.array(1)}, "a bool is needed"),
-        ({"b0": np.array([object()] * 4)}, "plain arrays"),
+        ({"b0": np.array([object()] * 4)}, "b0 holds pickled objects"),
     ],
 )
 def test_malformed_files(tmp_path, changes, message):
