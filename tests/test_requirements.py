@@ -16,7 +16,8 @@ PEERS = {ROOT / "mbrl/bench/peer_process.py"}
 """Run by an interpreter of the user's choice, with the libraries to compare with."""
 ON_DEMAND = {ROOT / "datasets/minari_data.py", ROOT / "datasets/write_minari.py"}
 """Imported where they are needed, so that they may need an extra."""
-UNSEEN = {"tensorboard", "pyarrow", "huggingface-hub", "ray", "hydra-ray-launcher", "hydra-submitit-launcher"}
+UNSEEN = {"tensorboard", "pyarrow", "huggingface-hub"}
+UNSEEN |= {"ray", "submitit", "hydra-ray-launcher", "hydra-submitit-launcher"}
 """Asked for without an import: other packages import them, or find them among what is installed."""
 
 
