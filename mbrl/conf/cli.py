@@ -1,51 +1,62 @@
-"""From sys.argv to a task: help, checks before any work, Hydra's runs and sweeps, errors in one line."""
+"""From sys.argv to a task: help, checks before any work, one run or a grid of them, errors in one line."""
 
-import itertools
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mbrl.conf.choices import VERSION_BASE
-from mbrl.conf.compose import compose, compose_raw, open_up, parse, to_plain
+from mbrl.conf.compose import compose, compose_raw, open_up, parse
+from mbrl.conf.grid import GridPlan, plan_grid
+from mbrl.conf.launch import GridTask, launch, one_by_one
 from mbrl.conf.schema import Config
-from mbrl.conf.store import CONFIG_NAME, CONFIG_PATH, register
+from mbrl.conf.stack import GridPoint
+from mbrl.conf.store import CONFIG_NAME, CONFIG_PATH
 from mbrl.conf.usage import usage
 from mbrl.core.errors import ConfigError, MbrlError
 
-BAD_INPUT, INTERRUPTED = 2, 130
-"""Exit codes: an error that the message explains; Ctrl-C, as shells count it."""
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes: points of a grid failed; an error that the message explains; Ctrl-C, as shells count it."""
 
 
-def run_cli(task: Callable[[Config], object], *, about: str) -> None:
-    """Run `task` with the configuration of the command line, or with each one of a sweep (-m).
+def run_cli(task: Callable[[Config], object], *, about: str, grid: GridTask | None = None) -> None:
+    """Run `task` with the configuration of the command line, or `grid` with every point of a grid (-m).
 
-    Every configuration is checked before the first one runs. A user's mistake ends in one line on stderr and
-    exit code 2, Ctrl-C in 130; anything else is a bug and shows its traceback.
+    grid: what to do with many configurations; by default `task`, one after the other. Every configuration is
+    checked before the first one runs. A user's mistake ends in one line on stderr and exit code 2, a grid of which
+    points failed in 1, Ctrl-C in 130; anything else is a bug and shows its traceback.
     """
-    args = get_args_parser().parse_intermixed_args()
+    parser = get_args_parser()
+    parser.add_argument("--dry-run", action="store_true")
+    args = parser.parse_intermixed_args()
     with reported_errors():
+        _check_flags(args)
         if args.help:
             print(usage(Path(sys.argv[0]).name, about, args.overrides, args.config_dir))
-            return
-        if args.cfg or args.info or args.hydra_help or args.shell_completion:
-            compose_raw(args.overrides, config_dir=args.config_dir)
+        elif args.cfg or args.info or args.hydra_help or args.shell_completion:
+            _look(args)
+        elif args.multirun or args.dry_run:
+            _run_grid(args, grid or one_by_one(task))
         else:
-            for overrides in _jobs(args):
-                check_folder(compose(overrides, config_dir=args.config_dir).out)
-        with _hydra_environment(args):
-            hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name=CONFIG_NAME)(
-                _job(task)
-            )()
+            _check_single(args.overrides)
+            config = compose(args.overrides, config_dir=args.config_dir)
+            check_folder(config.out)
+            task(config)
+
+
+def _check_flags(args: Namespace) -> None:
+    """Raise ConfigError for flags of Hydra's that would lead past our schema."""
+    for name in ("config_name", "config_path", "package", "experimental_rerun"):
+        if getattr(args, name, None) is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is not used here; --config-dir adds options of your own"
+            )
 
 
 @contextmanager
@@ -72,63 +83,45 @@ def check_folder(out: str) -> None:
         raise ConfigError(f"out={out}: {place} may not be written; choose another out=")
 
 
-def _job(task: Callable[[Config], object]) -> Callable[[DictConfig], None]:
-    """What Hydra calls for one run; in a sweep each has a folder of its own, and a failure ends that run only."""
-
-    def job(raw: DictConfig) -> None:
-        register()  # again, since a launcher may run this in another process
-        config, runtime = to_plain(raw), HydraConfig.get()
-        if runtime.mode != RunMode.MULTIRUN:
-            with reported_errors():
-                task(config)
-            return
-        config.out = str(runtime.runtime.output_dir)
-        print(f"# {config.out}", flush=True)
-        try:
-            task(config)
-        except MbrlError as error:
-            print(f"error in {config.out}: {error}", file=sys.stderr)
-            raise
-
-    return job
+def _check_single(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for what only a grid understands."""
+    for override in parse(overrides):
+        if override.key_or_group == "grid" or override.is_hydra_override():
+            raise ConfigError(f"{override.input_line} is for grids: add -m, and --dry-run to look first")
 
 
-def _jobs(args: Namespace) -> list[list[str]]:
-    """The overrides of every run: one, or with -m the product of all lists of values."""
-    parsed = parse(args.overrides)
-    if not args.multirun:
-        return [args.overrides]
-    # Ranges that only a sweeper plugin understands are left for that plugin to check.
-    ours = [
-        o
-        for o in parsed
-        if not o.is_hydra_override() and (o.is_discrete_sweep() or not o.is_sweep_override())
-    ]
-    return [list(job) for job in itertools.product(*map(_variants, ours))]
+def _run_grid(args: Namespace, task: GridTask) -> None:
+    """All points, or with --dry-run a look at them; exit code 1 if any failed."""
+    if args.multirun:
+        plan = plan_grid(args.overrides, args.config_dir)
+        check_folder(str(plan.folder))
+    else:
+        _check_single(args.overrides)
+        config = compose(args.overrides, config_dir=args.config_dir)
+        out = Path(config.out)
+        plan = GridPlan("run", out.parent, (GridPoint(out.name, config),))
+    for text in plan.dropped:
+        print(f"listed twice, run once: {text}")
+    if args.dry_run:
+        task.dry_run(plan)
+    elif launch(plan, task, args):
+        raise SystemExit(FAILED)
 
 
-def _variants(override: Override) -> list[str]:
-    """One override a value."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-
-
-@contextmanager
-def _hydra_environment(args: Namespace) -> Iterator[None]:
-    """What Hydra reads by itself: sys.argv with open dictionaries and a sweep's folder, and errors as raised."""
-    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+def _look(args: Namespace) -> None:
+    """Hydra's own ways of showing a configuration. Raises ConfigError for one that cannot be."""
+    if args.multirun and args.cfg:
+        raise ConfigError("--cfg shows one configuration; --dry-run shows the points of a grid")
+    _check_single([text for text in args.overrides if not text.startswith("hydra")])
+    compose_raw([text for text in args.overrides if not text.startswith("hydra")], config_dir=args.config_dir)
+    argv = sys.argv
     flags = [text for text in argv[1:] if text not in args.overrides]
-    overrides = open_up(args.overrides)
-    for override in parse(args.overrides):
-        if args.multirun and override.key_or_group == "out":
-            overrides.append(f"hydra.sweep.dir={override.get_value_element_as_str()}")
-    sys.argv = [argv[0], *flags, *overrides]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [argv[0], *flags, *open_up(args.overrides)]
     try:
-        yield
+        hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name=CONFIG_NAME)(_nothing)()
     finally:
         sys.argv = argv
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if full is not None:
-            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _nothing(config: DictConfig) -> None:
+    """Hydra shows the configuration instead of calling this."""

@@ -97,12 +97,15 @@ def open_up(overrides: Sequence[str]) -> list[str]:
     return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
 
 
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Overrides by Hydra's grammar. Raises ConfigError for text that is not key=value."""
+def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Overrides by Hydra's grammar. Raises ConfigError for text that is not key=value.
+
+    loader: knows the options that a sweep such as agent=glob(mopo*) stands for.
+    """
     parsed = []
     for text in overrides:
         try:
-            parsed += OverridesParser.create().parse_overrides([text])
+            parsed += OverridesParser.create(loader).parse_overrides([text])
         except HYDRA_ERRORS as error:
             raise ConfigError(
                 f"cannot read {text!r}: write key=value; a value with spaces or any of =,{{}}[]() needs quotes "

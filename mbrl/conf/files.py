@@ -1,5 +1,7 @@
 """A configuration as a file: <run>/config.yaml, written resolved and read back as the same dataclasses."""
 
+import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +21,15 @@ MAY_DIFFER = ("train.updates", "train.progress", "device", "out", "resume", "ove
 """What a continued run may change without becoming another experiment."""
 CACHES = ("dynamics.cache", "dynamics.ensemble.cache", "source.diffusion.cache")
 """Where fitted models are kept."""
+
+ELSEWHERE = ("out", "device", "resume", "overwrite", "train.progress")
+"""What leaves the experiment as it is: where it lies, where it runs, and what it shows meanwhile."""
+
+
+def digest_of(config: Config, *, ignore: Collection[str] = ELSEWHERE) -> str:
+    """Eight hex digits that stand for every other setting; runs of the same digest come to the same."""
+    kept = {key: value for key, value in _flat(asdict(config)).items() if key not in ignore}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def save_config(path: Path | str, config: Config) -> None:

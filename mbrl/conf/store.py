@@ -11,9 +11,9 @@ from mbrl.conf import schema
 from mbrl.conf import schema_joint as joint
 
 CONFIG_PATH = "pkg://mbrl.conf"
-CONFIG_NAME = "config"
-INTERNAL = ("schema", "adjust", "study", "hydra")
-"""Groups that are not choices for a run: the schemas, the parts of the presets, and the studies."""
+CONFIG_NAME, LAUNCH_NAME = "config", "launch"
+INTERNAL = ("schema", "adjust", "study", "grid", "hydra")
+"""Groups that are not choices for one run: the schemas, the parts of the presets, studies, grids, launchers."""
 OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs", "stack")
 """Fields that take any names below them."""
 
@@ -75,11 +75,6 @@ def slug(source: str) -> str:
     return re.sub(r"[^\w.]+", "-", name).strip("-") or "dataset"
 
 
-def folder(overrides: str) -> str:
-    """A sweep job's overrides as one folder name of bounded length (job numbers keep folders apart)."""
-    return re.sub(r"[^\w.=-]+", "-", str(overrides)).strip("-")[:120]
-
-
 @functools.cache
 def register() -> None:
     """Make schemas and resolvers known to Hydra, once."""
@@ -89,4 +84,3 @@ def register() -> None:
         for name, node in kinds.items():
             store.store(group=f"schema/{group}", name=name, node=node)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
-    OmegaConf.register_new_resolver("folder", folder, replace=True)

@@ -10,13 +10,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from mbrl.conf.choices import all_choices
 from mbrl.conf.compose import compose_raw
+from mbrl.conf.grid_file import grid_files, load_grid
 
 USAGE = """\
-usage: {prog} [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job] [--config-dir DIR]
+usage: {prog} [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--dry-run] [--cfg job]
+       [--config-dir DIR]
 
 {about}
 
-  -m                 run every combination of values given as KEY=a,b,c
+  -m                 run a grid: every combination of values given as KEY=a,b,c, or +grid=NAME
+  --dry-run          with -m: only list the points of the grid, and what they would take
   --cfg job          print the configuration instead of running; with --resolve, every reference filled in
   --config-dir DIR   also find options in DIR/GROUP/OPTION.yaml, your own beside ours
   --hydra-help       flags for launchers, shell completion and looking into the composition
@@ -29,8 +32,12 @@ def usage(prog: str, about: str, overrides: Sequence[str], config_dir: str | Non
     for name, known in all_choices(config_dir).items():
         text = textwrap.fill(", ".join(known), 96, break_on_hyphens=False, break_long_words=False)
         lines.append(f"  {name:<10}" + textwrap.indent(text, " " * 12).strip())
+    lines += ["", "grids (-m +grid=NAME):"]
+    files = grid_files(config_dir)
+    lines += [f"  {name:<10}{load_grid(name, config_dir).about}" for name in files]
     lines += ["", "options (KEY=VALUE), here with the values of this command line:"]
-    settings = _settings(compose_raw(overrides, config_dir=config_dir))
+    ours = [text for text in overrides if not text.startswith(("+grid=", "grid="))]
+    settings = _settings(compose_raw(ours, config_dir=config_dir))
     lines += [f"  {f'{key}={value}':<52}  {help}" for key, value, help in settings]
     return "\n".join(lines)
 

@@ -36,3 +36,18 @@ def held(path: Path, busy: Callable[[], object]) -> Iterator[None]:
                     f"{path}: this file system cannot lock files ({error}); use a folder on one that can"
                 ) from error
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds this lock file now; the file is neither made nor written.
+
+    Another process's `held` may find the file busy for the moment that this takes.
+    """
+    if fcntl is None or not path.is_file():
+        return False
+    with open(path) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
