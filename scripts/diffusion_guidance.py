@@ -20,18 +20,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000, help="steps of each fit (default 8000)")
     args = parser.parse_args()
     with reported_errors():
+        from mbrl.core.files import write_output
         from mbrl.diagnose.gaussian_samples import bias_table, steps_table
         from mbrl.diagnose.guidance_game import game_curves
-        from mbrl.diagnose.on_policyness import draw_on_policyness
+        from mbrl.diagnose.on_policyness import Curve
+        from mbrl.diagnose.on_policyness_picture import draw_on_policyness
 
-        args.out.mkdir(parents=True, exist_ok=True)
         tables = {"bias": bias_table(), "steps": steps_table()}
-        (args.out / "gaussians.json").write_text(json.dumps(tables, indent=1) + "\n")
+        write_output(args.out / "gaussians.json", json.dumps(tables, indent=1) + "\n")
         curves = game_curves(args.cache, steps=args.steps)
         found = {name: [point.as_dict() for point in points] for name, points in curves.items()}
-        (args.out / "game.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_output(args.out / "game.json", json.dumps(found, indent=1) + "\n")
         title = "sign agreement, the joint policy at (0.6, 0.6), width 0.1"
-        draw_on_policyness(curves, args.out / "on_policyness.png", title=title)
+        drawn = [Curve("", "", name, points) for name, points in curves.items()]
+        draw_on_policyness(drawn, args.out / "on_policyness.png", title=title)
         print(args.out)
 
 

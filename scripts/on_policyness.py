@@ -11,7 +11,7 @@ from mbrl.conf.cli import reported_errors
 
 
 def main() -> None:
-    """Write on_policyness.json and on_policyness.png, a curve a run and guide."""
+    """Write <name>.json and <name>.png: a curve a run and guide, a line of panels an environment."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -20,21 +20,22 @@ def main() -> None:
     parser.add_argument("--weights", type=float, nargs="+", help="lambdas (default 0 to 10)")
     parser.add_argument("--segments", type=int, default=500, help="samples a seed (default 500)")
     parser.add_argument("--out", type=Path, help="folder to write (default: the first run)")
+    parser.add_argument("--name", default="on_policyness", help="of the files (default on_policyness)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     args = parser.parse_args()
     with reported_errors():
-        from mbrl.diagnose.on_policyness import draw_on_policyness
+        from mbrl.core.files import write_output
+        from mbrl.diagnose.on_policyness_picture import draw_on_policyness
         from mbrl.run.build.on_policy import WEIGHTS, on_policy_run
 
-        curves, out = {}, args.out or args.run[0]
+        out = args.out or args.run[0]
         options = {"guides": args.guides, "weights": args.weights or WEIGHTS, "segments": args.segments}
-        for run in args.run:
-            curves |= on_policy_run(run, device=args.device, **options)
-        out.mkdir(parents=True, exist_ok=True)
-        found = {name: [point.as_dict() for point in points] for name, points in curves.items()}
-        (out / "on_policyness.json").write_text(json.dumps(found, indent=1) + "\n")
-        draw_on_policyness(curves, out / "on_policyness.png", title="Samples under the run's own policy")
-        print(f"{out}/on_policyness.json, picture {out}/on_policyness.png")
+        curves = [curve for run in args.run for curve in on_policy_run(run, device=args.device, **options)]
+        file = out / f"{args.name}.json"
+        write_output(file, json.dumps([curve.as_dict() for curve in curves], indent=1) + "\n")
+        title = "Samples guided by the run's own joint policy; bands: least to most of the seeds"
+        draw_on_policyness(curves, file.with_suffix(".png"), title=title)
+        print(f"{file}, picture {file.with_suffix('.png')}")
 
 
 if __name__ == "__main__":
