@@ -14,7 +14,7 @@ from mbrl.diagnose.runs import pictures
 from mbrl.diagnose.runs.report import make_report
 from mbrl.diagnose.runs.write import markdown, page, shown, write_report
 from tests.diagnose.html import Page
-from tests.diagnose.runs.browser import browser, looked_at, screenshot
+from tests.diagnose.runs.browser import first_that_works
 from tests.diagnose.runs.folders import change, write_run
 
 EVIL = "<script>alert('x')</script>|&"
@@ -115,12 +115,16 @@ def test_the_same_runs_give_the_same_bytes(runs):
     assert plt.get_fignums() == []
 
 
-@pytest.mark.skipif(browser() is None, reason="no Chromium here")
-def test_the_page_in_a_browser(runs, tmp_path):
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    return first_that_works(tmp_path_factory.mktemp("browser"))
+
+
+def test_the_page_in_a_browser(runs, tmp_path, browser):
     against = write_run(tmp_path / "old/base", eta=-3.0, label="base", dataset="hopper", sha="h" * 64)
     report = make_report([runs], [against], merge=["datasets"])
     path = write_report(report, tmp_path / "out")[1]
-    found = looked_at(path, tmp_path)
+    found, picture = browser.look(path, tmp_path)
     assert found["mode"] == "CSS1Compat"
     assert found["fetched"] == []
     assert not found["wide"]
@@ -128,11 +132,22 @@ def test_the_page_in_a_browser(runs, tmp_path):
     assert all(complete and natural > 500 and drawn > 500 for complete, natural, drawn in found["pictures"])
     assert all(rows > 1 for rows in found["tables"])
     assert all(len(lengths) == 1 for lengths in found["lengths"])
-    shot = matplotlib.image.imread(screenshot(path, tmp_path, found["height"]))
+    shot = matplotlib.image.imread(picture)
     assert shot.shape[:2] == (found["height"], 1200)
     bars = np.abs(shot[..., :3] - matplotlib.colors.to_rgb("#9ac2dd")).max(-1) < 0.03
     assert bars.sum() > 2000  # the bars of the first picture are on the screen
     assert (shot[..., :3].min(-1) < 0.5).any(1).mean() > 0.3  # ink in many lines
+
+
+def test_the_browser_sees_what_is_wrong(tmp_path, browser):
+    body = '<img src="https://example.org/a.png"><p style="width:3000px">x</p><table><tr><td><td><tr><td></table>'
+    (tmp_path / "bad.html").write_text(f"<html><body>{body}</body></html>")
+    found, _ = browser.look(tmp_path / "bad.html", tmp_path)
+    assert found["mode"] == "BackCompat"
+    assert found["fetched"] == ["https://example.org/a.png"]
+    assert found["wide"]
+    assert found["pictures"][0][1] == 0
+    assert found["lengths"] == [[2, 1]]
 
 
 def test_a_comparison_comes_first_and_its_runs_do_not_count_twice(runs, tmp_path):
