@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mbrl.conf.choices import VERSION_BASE
 from mbrl.conf.compose import parse
 from mbrl.conf.grid import GridPlan
+from mbrl.conf.launchers import launcher_settings
 from mbrl.conf.schema import Config
 from mbrl.conf.store import CONFIG_PATH, LAUNCH_NAME
 from mbrl.core.errors import ConfigError, MbrlError
@@ -48,13 +49,15 @@ class GridTask:
 def launch(plan: GridPlan, task: GridTask, args: Namespace) -> bool:
     """Run the points and report; True if any failed. args: Hydra's own, of which the launcher's options are used.
 
-    Raises ConfigError for a launcher that cannot be made. The report is printed also where this ends in an error.
+    Raises ConfigError for a launcher that is not installed or cannot be made. The report is printed also where
+    this ends in an error.
     """
     job = point_job([point.config for point in plan.points], task.run, os.getcwd())
     options = [o.input_line for o in parse(args.overrides) if o.is_hydra_override()]
+    options = [*launcher_settings(options), *options, *_overrides(plan, options)]
     print(f"grid {plan.name}: {len(plan.points)} points in {plan.folder}", flush=True)
     try:
-        with _hydra_arguments(args, [*options, *_overrides(plan, options)]):
+        with _hydra_arguments(args, options):
             hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name=LAUNCH_NAME)(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"cannot launch: {' '.join(str(error).split())}") from error

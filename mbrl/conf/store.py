@@ -12,7 +12,7 @@ from mbrl.conf import schema_joint as joint
 
 CONFIG_PATH = "pkg://mbrl.conf"
 CONFIG_NAME, LAUNCH_NAME = "config", "launch"
-INTERNAL = ("schema", "adjust", "study", "grid", "hydra")
+INTERNAL = ("schema", "adjust", "study", "grid", "launcher", "hydra")
 """Groups that are not choices for one run: the schemas, the parts of the presets, studies, grids, launchers."""
 OPEN = ("dataset.env_kwargs", "dynamics.kwargs", "source.kwargs", "agent.kwargs", "stack")
 """Fields that take any names below them."""
