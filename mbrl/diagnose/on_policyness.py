@@ -28,7 +28,7 @@ class Point:
     step_error: of next_obs from the true one, in deviations of the data's step next_obs - obs, column by column;
     None where no step is measured. step_median: the same of the median row, which a few lost rows do not move.
     action_std: spread of the actions, an entry. void: share. known: share of the rows alive whose truth is known,
-    which the errors are over. seeds: the same of each seed alone, which have none.
+    which the errors are over. seeds: the same of each seed alone, where there are several.
     """
 
     weight: float | None
@@ -111,7 +111,8 @@ def point(
     measured = _Measured(away, rows.action.flatten(2), error, step.flatten(2), alive)
     layout = model.shape.layout
     entries = sum(layout.action_dims), None if step_std is None else sum(layout.obs_dims)
-    each = tuple(_point(weight, measured.of(s), *entries) for s in range(len(alive)))
+    several = range(len(alive)) if len(alive) > 1 else ()
+    each = tuple(_point(weight, measured.of(s), *entries) for s in several)
     return _point(weight, measured, *entries, seeds=each)
 
 
