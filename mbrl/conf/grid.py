@@ -73,12 +73,8 @@ def _single(override: Override) -> str:
 
 def _composed(grid: Grid, folder: Path, given: Mapping[str, Override], compose: Composer) -> GridPlan:
     blocks = [_replaced(block, given) for block in grid.blocks]
-    _check_plain(grid)
+    own = _own(grid)
     names = _short_names({key for block in blocks for key in block})
-    own = parse(grid.overrides)
-    _check(own)
-    if any(o.key_or_group in ("grid", "out") for o in own) or "out" in names:
-        raise ConfigError(f"grid {grid.name}: out= belongs on the command line")
     if sum(math.prod(map(len, block.values())) for block in blocks) > MAX_POINTS:
         raise ConfigError(f"grid {grid.name}: more than {MAX_POINTS} points")
     found: dict[str, GridPoint] = {}
@@ -87,7 +83,12 @@ def _composed(grid: Grid, folder: Path, given: Mapping[str, Override], compose: 
         fixed = {o.get_key_element().lstrip("+"): o for o in own}
         base = [str(o.input_line) for key, o in (fixed | given).items() if key not in block]
         for settings in _product(block):
-            point = _point(folder, base, settings, names, compose)
+            try:
+                point = _point(folder, base, settings, names, compose)
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{error}, of grid {grid.name}" if grid is not NO_FILE else str(error)
+                ) from error
             digest = point.name[-8:]
             if digest in found:
                 dropped.append(f"{point.name} is {found[digest].name}")
@@ -95,15 +96,21 @@ def _composed(grid: Grid, folder: Path, given: Mapping[str, Override], compose: 
     return GridPlan(grid.name, folder, tuple(found.values()), tuple(dropped))
 
 
-def _check_plain(grid: Grid) -> None:
-    """Raise ConfigError if an entry of the file is a sweep by itself: only its blocks list values."""
+def _own(grid: Grid) -> list[Override]:
+    """The overrides of the file. Raises ConfigError, naming the grid, for what does not belong in one."""
     entries = [f"{key}={value}" for block in grid.blocks for key, values in block.items() for value in values]
-    for override in parse([*grid.overrides, *entries]):
-        if override.is_sweep_override() or override.is_hydra_override():
-            raise ConfigError(
-                f"grid {grid.name}: {override.input_line}: one value of one option is meant here; "
-                "blocks list values, and hydra's options belong on the command line"
-            )
+    try:
+        parsed = parse([*grid.overrides, *entries])
+        _check(parsed)
+    except ConfigError as error:
+        raise ConfigError(f"grid {grid.name}: {error}") from error
+    for override in parsed:
+        text = f"grid {grid.name}: {override.input_line}"
+        if override.key_or_group in ("grid", "out") or override.is_hydra_override():
+            raise ConfigError(f"{text}: this belongs on the command line")
+        if override.is_sweep_override():
+            raise ConfigError(f"{text}: one value is meant here; blocks list values, KEY: [a, b]")
+    return parsed[: len(grid.overrides)]
 
 
 def _replaced(block: Block, given: Mapping[str, Override]) -> Block:
@@ -142,12 +149,13 @@ def _point(
     names: Mapping[str, str],
     compose: Composer,
 ) -> GridPoint:
+    """One point. Raises ConfigError as `compose` does, with the point's name."""
     texts = {key: re.sub(r"[^\w.+-]+", "-", value).strip("-") for key, value in settings.items()}
     readable = "-".join(f"{names[key]}={text}" for key, text in texts.items())
     try:
         config = compose([*base, *(f"{key}={value}" for key, value in settings.items())])
     except ConfigError as error:
-        raise ConfigError(f"{error} (in the point {readable})" if readable else str(error)) from error
+        raise ConfigError(f"{error} (in the point {readable or 'without a name'})") from error
     name = "-".join(filter(None, (readable[:MAX_NAME], digest_of(config))))
     return GridPoint(name, replace(config, out=str(folder / name)))
 

@@ -32,7 +32,8 @@ class Grid:
 def grid_files(config_dir: str | None = None) -> dict[str, Path]:
     """{name: file} of every grid; one in config_dir/grid takes the place of ours of the same name."""
     places = [FOLDER, *([Path(config_dir) / "grid"] if config_dir else [])]
-    return dict(sorted((path.stem, path) for place in places for path in sorted(place.glob("*.yaml"))))
+    found = {path.stem: path for place in places for path in place.glob("*.yaml")}
+    return {name: found[name] for name in sorted(found)}
 
 
 def load_grid(name: str, config_dir: str | None = None) -> Grid:
