@@ -2,7 +2,11 @@
 
 import json
 import math
+import random
+import time
 import warnings
+import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -90,6 +94,7 @@ def test_a_resumed_log_keeps_rows_up_to_its_checkpoint_only(tmp_path, keep, upda
     for update in (10, 20, 25):
         first.append(rows_of(update, {"a/x": torch.ones(1)}, (0,)))
     first.close()
+    time.sleep(1 - time.time() % 1)  # TensorBoard orders files by the second they were begun in
     second = MetricsLog(tmp_path, (0,), keep=keep)
     second.append(rows_of(30, {"a/x": torch.ones(1)}, (0,)))
     second.close()
@@ -97,13 +102,32 @@ def test_a_resumed_log_keeps_rows_up_to_its_checkpoint_only(tmp_path, keep, upda
     assert [step for step, _ in scalars(tmp_path / "tensorboard" / "seed_0", "a/x")] == updates
 
 
-@pytest.mark.parametrize("tail", [b'{"update": 2, "se', b"\0" * 40, b"\xff\xfe\n", b'{"seed": 0}', b"[1]\n"])
-def test_a_broken_last_line_is_left_out_and_on_resume_cut_off_with_a_message(tmp_path, tail, capsys):
+CUT = [b'{"update": 2, "se', b"\0" * 40, b'{"seed": 0}']
+BROKEN = [b"\xff\xfe\n", b"[1]\n"]
+
+
+@pytest.mark.parametrize("tail", CUT)
+def test_a_last_line_that_was_cut_short_is_left_out(tmp_path, tail):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"update": 1, "seed": 0}\n' + tail)
     assert read_metrics(path) == [{"update": 1, "seed": 0}]
+
+
+@pytest.mark.parametrize("tail", BROKEN)
+def test_a_broken_last_line_that_was_written_to_its_end_is_named(tmp_path, tail):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"update": 1, "seed": 0}\n' + tail)
+    with pytest.raises(ConfigError, match=r"metrics.jsonl:2: not a row.*without this line"):
+        read_metrics(path)
+
+
+@pytest.mark.parametrize("tail", [*CUT, *BROKEN])
+def test_a_broken_last_line_is_cut_off_on_resume_with_a_message(tmp_path, tail, capsys):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"update": 1, "seed": 0}\n' + tail)
     MetricsLog(tmp_path, (0,), keep=5).close()
-    assert path.read_text() == '{"update": 1, "seed": 0}\n'
+    assert read_metrics(path) == [{"update": 1, "seed": 0}]
+    assert path.read_bytes().startswith(b'{"update": 1, "seed": 0, "crc32": ')
     assert f"warning: {path}:2: not a row of metrics" in capsys.readouterr().err
 
 
@@ -127,6 +151,64 @@ def test_a_broken_line_elsewhere_is_named(tmp_path, line, why):
     with pytest.raises(ConfigError, match=r"metrics.jsonl:2"):
         MetricsLog(tmp_path, (0,), keep=5)
     assert path.read_bytes() == before
+
+
+def logged(folder, **options):
+    """Three rows of two seeds, as bytes and read back."""
+    log = MetricsLog(folder, (0, 1), **options)
+    for update in (100, 200, 300):
+        values = {
+            "critic/q_mean": torch.tensor([12.5, -3.0]) * update,
+            "eval/return": torch.tensor([math.nan, 7]),
+        }
+        log.append(rows_of(update, values, (0, 1))[: 1 if update < 300 else 2])
+    log.close()
+    path = folder / "metrics.jsonl"
+    return path, path.read_bytes(), read_metrics(path)
+
+
+def test_a_row_ends_with_the_checksum_of_what_is_before_it(tmp_path):
+    _, data, rows = logged(tmp_path)
+    for line, row in zip(data.splitlines(), rows, strict=True):
+        before = line[: line.rindex(b", ")]
+        assert json.loads(line) == {**row, "crc32": zlib.crc32(before)}
+        assert [*json.loads(line)][:2] == ["update", "seed"]
+        assert [*json.loads(line)][-1] == "crc32"
+
+
+def test_a_bad_byte_anywhere_is_found_or_harmless(tmp_path, monkeypatch):
+    path, data, rows = logged(tmp_path)
+    for place, byte in enumerate(data):
+        number = data[:place].count(b"\n") + 1
+        for bad in {byte ^ 1 << bit for bit in range(8)} | {*b'\0\n 09.e"}'} - {byte}:
+            spoiled = data[:place] + bytes([bad]) + data[place + 1 :]
+            monkeypatch.setattr(Path, "read_bytes", lambda _, spoiled=spoiled: spoiled)
+            if place == len(data) - 1 and bad == ord(" "):  # white space at the end of the last line
+                assert read_metrics(path) == rows
+            else:
+                with pytest.raises(ConfigError, match=f"{path}:{number}: not a row of metrics"):
+                    read_metrics(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bad_bytes_that_destroy_the_checksum_too_are_found(tmp_path, seed):
+    path, data, _ = logged(tmp_path)
+    rng = random.Random(seed)
+    start = rng.choice([i for i in range(len(data)) if data[i : i + 7] == b'"crc32"'])
+    bad = bytearray(data)
+    bad[start - 3] ^= rng.randrange(1, 16)
+    bad[start + rng.randrange(1, 6)] ^= rng.randrange(1, 16)
+    path.write_bytes(bad)
+    with pytest.raises(ConfigError, match=r"metrics.jsonl:\d: not a row of metrics"):
+        read_metrics(path)
+
+
+def test_rows_of_earlier_versions_are_read_and_get_checksums_on_resume(tmp_path):
+    path, data, rows = logged(tmp_path)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_metrics(path) == rows
+    MetricsLog(tmp_path, (0, 1), keep=300).close()
+    assert path.read_bytes() == data
 
 
 def test_no_file_has_no_rows(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mbrl.conf import compose, load_config, save_config
 from mbrl.core.checkpoint import save_tree
 from mbrl.core.errors import MbrlError
+from mbrl.core.log import MetricsLog, rows_of
 from mbrl.datasets.neorl2 import TASKS
 
 ROWS = 12
@@ -115,6 +116,15 @@ def write_metrics(path: Path) -> None:
         {"update": u, "seed": s, "critic/loss": 0.5 * u, "eval/return": None} for u in (1, 2) for s in (0, 1)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_summed_metrics(path: Path) -> None:
+    """As the log writes them: with a checksum."""
+    log = MetricsLog(path.parent / "log", (0, 1))
+    for update in (1, 2):
+        log.append(rows_of(update, {"critic/loss": torch.tensor([0.5, 12.25]) * update}, (0, 1)))
+    log.close()
+    (path.parent / "log/metrics.jsonl").rename(path)
 
 
 def write_config(path: Path) -> None:
