@@ -1,0 +1,88 @@
+"""A grid by submitit: as processes here, and what would be handed to SLURM."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tests.scaling.grids import TINY, TRAIN, alone, assert_same, start
+
+pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+
+GRID = ("seeds=[0],[1]", "train.updates=20")
+
+
+def test_a_grid_by_submitit_comes_to_the_same_bits(tmp_path):
+    alone(*GRID, "out=alone", folder=tmp_path)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = start(
+        TRAIN,
+        "-m",
+        *TINY,
+        *GRID,
+        "out=grid",
+        "hydra/launcher=submitit_local",
+        folder=tmp_path,
+        environment=environment,
+    )
+    try:
+        text, _ = process.communicate(timeout=240)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, text
+    assert_same(tmp_path / "grid", tmp_path / "alone")
+    # submitit's pickles are for nobody but their owner.
+    pickles = list((tmp_path / "grid/.hydra").rglob("*.pkl"))
+    assert pickles
+    assert stat.S_IMODE((tmp_path / "grid/.hydra").stat().st_mode) == 0o700
+
+
+SBATCH = """#!{python}
+import pathlib, shutil, sys
+shutil.copy(sys.argv[-1], pathlib.Path({folder!r}) / "script.sh")
+print("Submitted batch job 4711")
+"""
+SACCT = """#!{python}
+print("JobID|State|NodeList")
+for i in range(2):
+    print(f"4711_{{i}}|FAILED|node1")
+"""
+
+
+def test_what_would_be_handed_to_slurm(tmp_path):
+    """A fake sbatch keeps the script; a fake sacct says that the jobs failed, so that nobody waits for them."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in (("sbatch", SBATCH), ("sacct", SACCT), ("srun", "#!{python}\n")):
+        (tools / name).write_text(text.format(python=sys.executable, folder=str(tmp_path)))
+        (tools / name).chmod(0o755)
+    options = [
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.partition=gpu",
+        "hydra.launcher.gres=shard:1",
+        "hydra.launcher.cpus_per_task=4",
+        "hydra.launcher.timeout_min=90",
+        "+hydra.launcher.additional_parameters={mail-user: me}",
+        "hydra.launcher.array_parallelism=1",
+    ]
+    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    process = start(TRAIN, "-m", *TINY, *GRID, "out=grid", *options, folder=tmp_path, environment=environment)
+    try:
+        text, _ = process.communicate(timeout=240)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode != 0, text
+    assert text.count(" missing      seeds=") == 2, text  # how the points stand is told all the same
+    script = (tmp_path / "script.sh").read_text()
+    flags = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script, re.MULTILINE))
+    expected = {"partition": "gpu", "gres": "shard:1", "cpus-per-task": "4", "time": "90", "mem": "8GB"}
+    assert flags | expected | {"array": "0-1%1", "mail-user": "me", "signal": "USR2@120"} == flags, script
+    assert flags["output"].startswith(str(tmp_path / "grid/.hydra/.submitit"))
+    assert "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK" in script
+    assert "submitit.core._submit" in script
+    assert subprocess.run(["bash", "-n", tmp_path / "script.sh"], check=False).returncode == 0
