@@ -19,6 +19,7 @@ from mbrl.core.errors import CheckpointError, ConfigError, MbrlError
 from mbrl.core.files import write_whole
 from mbrl.core.locks import held, is_held
 from mbrl.run.build import train_from_config
+from mbrl.run.build.deaths import deaths_counted
 from mbrl.run.build.points import folders
 from mbrl.run.interrupt import StopRequest
 from mbrl.run.result import read_result
@@ -127,7 +128,7 @@ def _train(config: Config) -> str:
     folder, stop = Path(config.out), StopRequest(at_once=True)
     print(f"{folder.name}: started", flush=True)
     try:
-        with stop, _logged(folder):
+        with stop, _logged(folder), deaths_counted(folder):
             train_from_config(replace(config, resume=True, overwrite=False))
     except Exception as error:
         if stop.requested:
