@@ -9,7 +9,6 @@ from mbrl.run.build.deaths import MOST, STARTS, deaths_counted
 from mbrl.run.build.grid import run_point, state_of
 from tests.run.stacks import small
 
-
 ABANDONED = []
 """Held, since Python ends a context that nobody holds."""
 
