@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mbrl.core.files import write_output
-from mbrl.core.log import Row
+from mbrl.core.rows import Row
 from mbrl.diagnose.as_json import as_json
 from mbrl.diagnose.captions import CAPTIONS, LIMITS
 from mbrl.diagnose.edge_of_reach import propagation

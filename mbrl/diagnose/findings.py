@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from mbrl.core.log import Row
+from mbrl.core.rows import Row
 from mbrl.diagnose.figure import Figure
 from mbrl.diagnose.measure import Measured
 from mbrl.diagnose.plots import series

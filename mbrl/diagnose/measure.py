@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mbrl.core.errors import DivergenceError
-from mbrl.core.log import Row
 from mbrl.core.progress import progress as progress_bar
+from mbrl.core.rows import Row
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent, Dynamics, Source, Transitions, ValuedPolicy
 from mbrl.datasets.normaliser import Normaliser

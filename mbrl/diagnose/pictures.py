@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from torch import Tensor
 
-from mbrl.core.log import Row
+from mbrl.core.rows import Row
 from mbrl.diagnose.figure import Figure
 from mbrl.diagnose.measure import Measured
 from mbrl.diagnose.nearness import Nearness

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mbrl.core.errors import DataError
-from mbrl.core.log import Row, read_metrics
+from mbrl.core.rows import Row, read_metrics
 from mbrl.diagnose.picture_file import write_picture
 
 BEHAVIOUR = "#b04a2f"

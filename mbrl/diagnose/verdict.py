@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mbrl.core.log import Row
+from mbrl.core.rows import Row
 from mbrl.diagnose import findings
 from mbrl.diagnose.findings import Finding
 from mbrl.diagnose.measure import NO_CRITICS, Measured

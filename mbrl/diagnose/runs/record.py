@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbrl.core.errors import DataError
-from mbrl.core.log import read_metrics
+from mbrl.core.rows import read_metrics
 from mbrl.diagnose.runs.files import read_json, read_yaml
 
 FIGURES = {"last": "last", "mean_last_10": "mean of last 10", "best": "best"}
