@@ -66,9 +66,14 @@ def _check(given: Sequence[Override]) -> None:
 
 
 def _single(override: Override) -> str:
-    if override.is_sweep_override() or not str(override.value()):
+    value = override.value()
+    if override.is_sweep_override() or not str(value or ""):
         raise ConfigError(f"{override.input_line}: one {override.key_or_group} at a time")
-    return str(override.get_value_element_as_str())
+    if "${" in str(value):
+        raise ConfigError(
+            f"{override.input_line}: the points share this, so it cannot refer to their options"
+        )
+    return str(value)
 
 
 def _composed(grid: Grid, folder: Path, given: Mapping[str, Override], compose: Composer) -> GridPlan:

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mbrl.conf.choices import VERSION_BASE
 from mbrl.conf.compose import parse
 from mbrl.conf.grid import GridPlan
-from mbrl.conf.launchers import launcher_settings
+from mbrl.conf.launchers import from_engine, launcher_settings
 from mbrl.conf.schema import Config
 from mbrl.conf.store import CONFIG_PATH, LAUNCH_NAME
 from mbrl.core.errors import ConfigError, MbrlError
@@ -47,24 +47,47 @@ class GridTask:
 
 
 def launch(plan: GridPlan, task: GridTask, args: Namespace) -> bool:
-    """Run the points and report; True if any failed. args: Hydra's own, of which the launcher's options are used.
+    """Run the points and report; True if any failed or was lost. args: Hydra's, of which the launcher's are used.
 
     Raises ConfigError for a launcher that is not installed or cannot be made. The report is printed also where
     this ends in an error.
     """
-    job = point_job([point.config for point in plan.points], task.run, os.getcwd())
+    configs = [point.config for point in plan.points]
     options = [o.input_line for o in parse(args.overrides) if o.is_hydra_override()]
-    options = [*launcher_settings(options), *options, *_overrides(plan, options)]
-    print(f"grid {plan.name}: {len(plan.points)} points in {plan.folder}", flush=True)
+    settings = launcher_settings(options)
+    print(f"grid {plan.name}: {len(configs)} points in {plan.folder}", flush=True)
     try:
-        with _hydra_arguments(args, options):
-            hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name=LAUNCH_NAME)(job)()
+        if options:
+            _by_hydra(configs, task.run, args, [*settings, *options, *_overrides(plan, options)])
+        else:
+            _here(configs, task.run)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"cannot launch: {' '.join(str(error).split())}") from error
-    except BaseException:
+    except BaseException as error:
         task.report(plan)
-        raise
+        if not isinstance(error, Exception) or not from_engine(error):
+            raise
+        print(f"error: {type(error).__name__}: {error}\nStart it again for what is missing.", file=sys.stderr)
+        return True
     return task.report(plan)
+
+
+def _here(configs: Sequence[Config], run: RunPoint) -> None:
+    """One after the other, as Hydra's basic launcher would, which composes anew for every job: 0.2 s a point."""
+    errors = []
+    for config in configs:
+        try:
+            run(config, wait=False)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _by_hydra(configs: Sequence[Config], run: RunPoint, args: Namespace, options: Sequence[str]) -> None:
+    job = point_job(configs, run, os.getcwd())
+    with _hydra_arguments(args, options):
+        hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name=LAUNCH_NAME)(job)()
 
 
 def point_job(configs: Sequence[Config], run: RunPoint, start: str) -> Callable[[DictConfig], str]:

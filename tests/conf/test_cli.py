@@ -135,6 +135,12 @@ def test_a_sweep_runs_every_combination_in_its_own_folder(start: Start, task: Ta
     assert [c.out[:-9] for c in task.seen] == ["grid/agent=sac", "grid/agent=ravl"]
 
 
+def test_hydra_launches_where_it_is_asked_to(start: Start, task: Task) -> None:
+    assert start("-m", "seeds=[0],[1,2]", "out='a b'", "hydra/launcher=basic") == 0
+    assert [(c.seeds, c.out[:-9]) for c in task.seen] == [([0], "a b/seeds=0"), ([1, 2], "a b/seeds=1-2")]
+    assert [path.name for path in Path("a b").iterdir()] == [".hydra"]
+
+
 def test_what_one_run_has_no_use_for(start: Start, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     for argv, expected in (
         (["+grid=debug"], "+grid=debug is for grids: add -m"),

@@ -202,6 +202,8 @@ def test_a_file_that_is_no_grid_is_refused_by_name(text: str, expected: str, own
         (["+grid=../ravl"], "unknown grid '../ravl'"),
         (["+grid=ravl,coda"], "one grid at a time"),
         (["agent=bc", "out=a,b"], "one out at a time"),
+        (["agent=bc", "out="], "one out at a time"),
+        (["agent=bc", "out='runs/${agent.label}'"], "the points share this"),
         (["overwrite=true"], "a grid never replaces a run"),
         (["resume=true"], "a grid resumes by itself"),
         (["hydra/sweeper=ax"], "a grid lists its points itself"),
