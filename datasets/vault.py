@@ -93,21 +93,44 @@ def _columns(experience: Mapping[str, Any], where: str) -> dict[str, np.ndarray]
     """[K * T, N, ...] each, and `cut` [K * T] bool: the last row of each of the K recordings."""
     if missing := [k for k in KEYS if k not in experience]:
         raise DataError(f"{where}: the vault has no {', '.join(missing)}; it has {', '.join(experience)}")
-    found = {k: np.asarray(experience[k]) for k in KEYS}
+    found = {k: _array(experience[k], k, where) for k in KEYS}
     for name in ("observations", "actions"):
         if found[name].ndim != 4:
             raise DataError(f"{where}: {name} has shape {found[name].shape}; a vault's have [1, T, N, size]")
-    recordings, steps = found["observations"].shape[:2]
-    if not recordings * steps:
+    recordings, steps, agents, _ = found["observations"].shape
+    if not recordings * steps * agents:
         raise DataError(f"{where}: the vault is empty")
+    for name, values in found.items():
+        wide = name in ("observations", "actions")
+        whole = (recordings, steps, agents, values.shape[-1] if wide else 1)
+        if not values.size or values.shape not in ((whole,) if wide else (whole[:2], whole[:3], whole)):
+            raise DataError(
+                f"{where}: {name} has shape {values.shape}, which does not go with {recordings} recordings of "
+                f"{steps} steps of {agents} agents"
+            )
     cut = np.zeros((recordings, steps), dtype=bool)
     cut[:, -1] = True
     return {k: v.reshape(recordings * steps, *v.shape[2:]) for k, v in (found | {"cut": cut}).items()}
 
 
+def _array(values: Any, name: str, where: str) -> np.ndarray:
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{where}: {name} is no array of numbers ({error})") from error
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"{where}: {name} is {found.dtype}, not numbers")
+    return found
+
+
 def _flag(columns: Mapping[str, np.ndarray], name: str, rows: int, where: str) -> np.ndarray:
     """An episode ends when it ends for all its agents."""
-    return columns[name].reshape(rows, -1).astype(bool).all(axis=1)
+    flags = columns[name].reshape(rows, -1)
+    bad = ~np.isin(flags, (0, 1)).all(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(f"{where}: {name} row {row} is {flags[row].tolist()}; flags are 0 or 1")
+    return flags.astype(bool).all(axis=1)
 
 
 def _existing(folder: Path) -> Path:

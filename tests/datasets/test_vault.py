@@ -92,6 +92,13 @@ def test_lineage():
         ({"actions": np.zeros((1, 8, 2), np.int32)}, r"actions has shape \(1, 8, 2\)"),
         ({"rewards": np.arange(16.0).reshape(1, 8, 2)}, "agents with rewards of their own"),
         ({"observations": np.full((1, 8, 2, 3), np.nan)}, "observations of agent 0, row 0, entry 0 is nan"),
+        ({"observations": np.zeros((1, 0, 2, 3))}, "the vault is empty"),
+        ({"actions": np.zeros((1, 8, 3, 1))}, r"actions has shape \(1, 8, 3, 1\), .* 8 steps of 2 agents"),
+        ({"rewards": np.zeros((1, 8, 0))}, r"rewards has shape \(1, 8, 0\)"),
+        ({"terminals": np.zeros((2, 8), bool)}, r"terminals has shape \(2, 8\), .* 1 recordings of 8 steps"),
+        ({"truncations": np.full((1, 8, 2), np.nan)}, r"truncations row 0 is \[nan, nan\]; flags are 0 or 1"),
+        ({"rewards": np.full((1, 8, 2), "a")}, "rewards is <U1, not numbers"),
+        ({"rewards": [[1.0], [2.0, 3.0]]}, "rewards is no array of numbers"),
     ],
 )
 def test_vaults_of_something_else(changed, message):

@@ -91,6 +91,34 @@ def write_neorl2(path: Path) -> None:
     assert own["actions"].shape[1] == task.action_dim
 
 
+def vault_experience(recordings: int = 1) -> dict[str, np.ndarray]:
+    """Arrays of a sound vault of two agents, [K, T, N, ...]."""
+    rng, shape = np.random.default_rng(0), (recordings, ROWS, 2)
+    ends = np.broadcast_to((np.arange(ROWS) % 4 == 3)[:, None], shape)
+    return {
+        "observations": rng.normal(size=(*shape, 3)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, size=(*shape, 1)).astype(np.float32),
+        "rewards": np.broadcast_to(rng.normal(size=(ROWS, 1)), shape).astype(np.float32),
+        "terminals": np.array(ends),
+        "truncations": np.zeros(shape, bool),
+    }
+
+
+def write_vault(path: Path) -> None:
+    """The vault folder <name>.vlt/<uid>, written by flashbax."""
+    import flashbax
+    import jax
+    from flashbax.vault import Vault
+
+    rows = [jax.tree.map(lambda x, t=t: x[0, t], vault_experience()) for t in range(ROWS)]
+    buffer = flashbax.make_flat_buffer(max_length=32, min_length=2, sample_batch_size=1)
+    state = buffer.init(rows[0])
+    vault = Vault(path.parent.name, state.experience, rel_dir=str(path.parents[1]), vault_uid=path.name)
+    for row in rows:
+        state = buffer.add(state, row)
+    vault.write(state)
+
+
 def write_policy(path: Path) -> None:
     rng = np.random.default_rng(0)
     layers = {"W0": (4, 3), "b0": (4,), "W1": (2, 4), "b1": (2,)}

@@ -23,6 +23,7 @@ from mbrl.core.checkpoint import load_tree, recover
 from mbrl.core.errors import MbrlError
 from mbrl.core.log import read_metrics
 from mbrl.datasets import load
+from mbrl.datasets.vault import from_experience
 from mbrl.datasets.write_minari import write_minari
 from mbrl.run.envs import make_native
 from mbrl.run.result import read_result
@@ -141,6 +142,48 @@ def test_spoiled_minari_datasets(tmp_path, monkeypatch):
     def check(edits, path):
         path.write_bytes(spoil(files[path], edits))
         outcome(lambda: load("minari/test/Hopper-v5/random-v0", verbose=False))
+        path.write_bytes(files[path])
+
+    check()
+
+
+def test_vaults_of_any_arrays():
+    shapes = st.lists(st.integers(0, 4), max_size=5).map(tuple)
+    same_time = st.lists(st.integers(0, 3), max_size=3).map(lambda rest: (1, damage.ROWS, *rest))
+    kinds = st.sampled_from(["f4", "f8", "i8", "?", "c8", "S3", "U2", "M8[s]", "u1", "f2"])
+    arrays = st.builds(lambda shape, kind: np.zeros(shape, dtype=kind), shapes | same_time, kinds)
+    names = [*damage.vault_experience(), "infos"]
+    values = arrays | ARRAYS | st.sampled_from([None, "x", [], {}, [[1], [2, 3]], {"a": np.zeros(3)}])
+
+    @generated
+    @given(
+        st.dictionaries(st.sampled_from(names), values, min_size=1, max_size=3),
+        st.integers(1, 2),
+        st.booleans(),
+        st.sampled_from([None, 0, 1, 1000]),
+    )
+    def check(changes, recordings, last, limit):
+        found = damage.vault_experience(recordings) | changes
+        options = {"last_observations": last, "limit": limit}
+        outcome(
+            lambda: from_experience(found, id="vault/x/y", where="x.vlt/y", lineage="mamujoco_v0", **options)
+        )
+
+    check()
+
+
+def test_spoiled_vaults(tmp_path):
+    pytest.importorskip("flashbax")
+    place = tmp_path / "mamujoco/toy.vlt/Good"
+    damage.write_vault(place)
+    files = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
+    assert len(load(f"vault/{place}", verbose=False)) > 0
+
+    @generated
+    @given(EDITS, st.sampled_from(sorted(files)))
+    def check(edits, path):
+        path.write_bytes(spoil(files[path], edits))
+        outcome(lambda: load(f"vault/{place}", verbose=False))
         path.write_bytes(files[path])
 
     check()
