@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from traceback import walk_tb
 
 from mbrl.conf.compose import parse
 from mbrl.core.errors import ConfigError
@@ -18,6 +19,8 @@ PACKAGES = {
 """{launcher: (package it comes in, extra of ours that installs it)}."""
 PRIVATE = "++hydra.sweep.mode='0700'"
 """submitit keeps pickles in the folder of Hydra's files, and whoever may change those decides what a job runs."""
+
+ENGINES = ("ray", "submitit")
 
 
 def launcher_settings(options: Sequence[str]) -> list[str]:
@@ -39,3 +42,9 @@ def _check_installed(name: str, package: str, extra: str) -> None:
         raise ConfigError(
             f"hydra/launcher={name} needs the package {package}: pip install 'offline-mbrl[{extra}]'"
         ) from error
+
+
+def from_engine(error: BaseException) -> bool:
+    """Whether Ray or submitit raised an error: no cluster, a job was lost. Errors of runs come back as values."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    return any(name.partition(".")[0] in ENGINES for name in modules)

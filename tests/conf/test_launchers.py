@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from mbrl.conf import launchers
 from mbrl.conf.choices import config_loader
-from mbrl.conf.launchers import FOLDER, PACKAGES, launcher_settings
+from mbrl.conf.launchers import FOLDER, PACKAGES, from_engine, launcher_settings
 from mbrl.conf.store import LAUNCH_NAME
 from mbrl.core.errors import ConfigError
 
@@ -79,3 +79,13 @@ def test_a_launcher_that_is_not_installed_says_which_extra_brings_it(monkeypatch
     monkeypatch.setattr(launchers, "distribution", missing)
     with pytest.raises(ConfigError, match=rf"hydra/launcher={name} needs .*'offline-mbrl\[{extra}\]'"):
         launcher_settings([f"hydra/launcher={name}"])
+
+
+def test_errors_of_the_engines_are_told_from_those_of_runs(tmp_path):
+    submitit = pytest.importorskip("submitit")
+    with pytest.raises(NameError, match="executor name") as engine:
+        submitit.AutoExecutor(folder=tmp_path, cluster="debug").update_parameters(nothing=1)
+    assert from_engine(engine.value)
+    with pytest.raises(ValueError, match="own") as own:
+        raise ValueError("own")
+    assert not from_engine(own.value)

@@ -76,7 +76,9 @@ def test_what_would_be_handed_to_slurm(tmp_path):
     finally:
         process.kill()
         process.wait()
-    assert process.returncode != 0, text
+    assert process.returncode == 1, text
+    assert "error: UncompletedJobError: Job 4711_0" in text
+    assert "Traceback" not in text
     assert text.count(" missing      seeds=") == 2, text  # how the points stand is told all the same
     script = (tmp_path / "script.sh").read_text()
     flags = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script, re.MULTILINE))
