@@ -39,10 +39,10 @@ def report(plan: GridPlan) -> bool:
 
 
 def dry_run(plan: GridPlan) -> None:
-    """How every point stands; nothing is written."""
-    from mbrl.run.build.grid import report
+    """The points, and what they would take; nothing is written."""
+    from mbrl.run.build.estimate import dry_run
 
-    report(plan)
+    dry_run(plan)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ class GridPlan:
 def plan_grid(overrides: Sequence[str], config_dir: str | None = None) -> GridPlan:
     """The points that a command line asks for, +grid=<name> among its overrides or not.
 
-    A key on the command line replaces that key in the grid; one with a list (a,b) is an axis. Raises ConfigError
-    for an unknown grid or option, for a sweep that only plugins understand, and naming the point for a value that
-    does not fit.
+    A key on the command line replaces that key in the grid; one with a list (a,b) is an axis. An option that only
+    some blocks vary goes to these alone. Raises ConfigError for an unknown grid or option, for a sweep that only
+    plugins understand, and naming the point for a value that does not fit.
     """
     with composer(config_dir) as compose:
         given = [o for o in parse(overrides, compose.loader) if not o.is_hydra_override()]
@@ -77,16 +77,17 @@ def _single(override: Override) -> str:
 
 
 def _composed(grid: Grid, folder: Path, given: Mapping[str, Override], compose: Composer) -> GridPlan:
-    blocks = [_replaced(block, given) for block in grid.blocks]
+    lines = [_meant_for(block, given, grid) for block in grid.blocks]
+    blocks = [_replaced(block, line) for block, line in zip(grid.blocks, lines, strict=True)]
     own = _own(grid)
     names = _short_names({key for block in blocks for key in block})
     if sum(math.prod(map(len, block.values())) for block in blocks) > MAX_POINTS:
         raise ConfigError(f"grid {grid.name}: more than {MAX_POINTS} points")
     found: dict[str, GridPoint] = {}
     dropped = []
-    for block in blocks:
-        fixed = {o.get_key_element().lstrip("+"): o for o in own}
-        base = [str(o.input_line) for key, o in (fixed | given).items() if key not in block]
+    fixed = {o.get_key_element().lstrip("+"): o for o in own}
+    for block, line in zip(blocks, lines, strict=True):
+        base = [str(o.input_line) for key, o in (fixed | line).items() if key not in block]
         for settings in _product(block):
             try:
                 point = _point(folder, base, settings, names, compose)
@@ -116,6 +117,13 @@ def _own(grid: Grid) -> list[Override]:
         if override.is_sweep_override():
             raise ConfigError(f"{text}: one value is meant here; blocks list values, KEY: [a, b]")
     return parsed[: len(grid.overrides)]
+
+
+def _meant_for(block: Block, given: Mapping[str, Override], grid: Grid) -> dict[str, Override]:
+    """What of the command line a block takes: all but options (agent.beta) that only other blocks vary, since its
+    own parts need not have them."""
+    elsewhere = {key for other in grid.blocks for key in other if "." in key} - block.keys()
+    return {key: override for key, override in given.items() if key not in elsewhere}
 
 
 def _replaced(block: Block, given: Mapping[str, Override]) -> Block:
@@ -155,14 +163,18 @@ def _point(
     compose: Composer,
 ) -> GridPoint:
     """One point. Raises ConfigError as `compose` does, with the point's name."""
-    texts = {key: re.sub(r"[^\w.+-]+", "-", value).strip("-") for key, value in settings.items()}
-    readable = "-".join(f"{names[key]}={text}" for key, text in texts.items())
+    readable = "-".join(f"{names[key]}={_word(value)}" for key, value in settings.items())
     try:
         config = compose([*base, *(f"{key}={value}" for key, value in settings.items())])
     except ConfigError as error:
         raise ConfigError(f"{error} (in the point {readable or 'without a name'})") from error
     name = "-".join(filter(None, (readable[:MAX_NAME], digest_of(config))))
     return GridPoint(name, replace(config, out=str(folder / name)))
+
+
+def _word(value: str) -> str:
+    """A value as part of a folder's name: -200, 0.5, 1-2 for [1,2], a-b for a/b."""
+    return re.sub(r"[^\w.+-]+", "-", re.sub(r"[\[\]{}'\"\\]", "", value))
 
 
 def _short_names(keys: set[str]) -> dict[str, str]:

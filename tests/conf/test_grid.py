@@ -92,8 +92,21 @@ def test_the_command_line_wins(own) -> None:
     ]
     configs = [p.config for p in plan.points]
     assert {(c.agent.label, c.source.horizon) for c in configs} == {("ravl", 3)}
-    assert [c.agent.tau for c in configs] == [0.3] * 6
+    assert [c.agent.tau for c in configs] == [0.3] * 4 + [0.005] * 2, "tau is what the first block varies"
     assert plan.folder == Path("there")
+
+
+def test_an_option_that_some_blocks_vary_is_theirs_alone() -> None:
+    plan = plan_grid(["+grid=penalties", "agent.beta=7,8", "penalty.coefficient=1", "dataset=sample"])
+    names = [p.name[:-9] for p in plan.points]
+    assert names == [
+        "agent=mopo-penalty=mopo_aleatoric-coefficient=1",
+        "agent=mopo-penalty=mopo_pairwise-coefficient=1",
+        "agent=mopo-penalty=mopo_std-coefficient=1",
+        *(f"agent=morel-coefficient=1-offset={offset}" for offset in (-200, -100, -30)),
+        *("agent=mobile-beta=7", "agent=mobile-beta=8", "agent=sac", "agent=ravl"),
+    ]
+    assert {p.config.dataset.source for p in plan.points} == {"sample"}
 
 
 def test_lists_without_a_grid_are_a_product() -> None:

@@ -112,14 +112,14 @@ def _ensemble(
         return load_model(conf.path, termination=termination, device=device, **check)
     model, report = fit_cached(
         conf.cache,
-        lambda: _unfitted(config, dataset, device, termination),
+        lambda: unfitted(config, dataset, device, termination),
         dataset.with_successor(),
         dataset_id=dataset.id,
         dataset_sha256=dataset.sha256,
         env=dataset.env,
         progress=config.train.progress,
         on_epoch=on_epoch,
-        **_fit_options(conf),
+        **fit_options(conf),
     )
     print(report.summary())
     return model
@@ -136,15 +136,16 @@ def fit_is_due(config: Config, dataset: OfflineDataset) -> bool:
     conf = learned_conf(config)
     if conf is None or conf.path:
         return False
-    model = _unfitted(replace(config, dynamics=conf), dataset, torch.device("cpu"), never)
-    rows, options = dataset.with_successor(), _fit_options(conf)
+    model = unfitted(replace(config, dynamics=conf), dataset, torch.device("cpu"), never)
+    rows, options = dataset.with_successor(), fit_options(conf)
     identity = {"dataset_sha256": dataset.sha256, "env": dataset.env, "options": options}
     return not (Path(conf.cache) / f"ensemble-{cache_key(model, rows, **identity)}").is_dir()
 
 
-def _unfitted(
+def unfitted(
     config: Config, dataset: OfflineDataset, device: torch.device, termination: Termination
 ) -> Ensemble:
+    """The ensemble of dynamics.*, as it is before a fit."""
     conf: EnsembleConf = config.dynamics
     seeds = tuple(config.seeds) if conf.per_seed else (0,)
     sizes = keywords(conf, without=(*FIT_OPTIONS, *ELSEWHERE))
@@ -152,7 +153,8 @@ def _unfitted(
     return Ensemble(*dims, seeds=seeds, termination=termination, device=device, **sizes)
 
 
-def _fit_options(conf: EnsembleConf) -> dict[str, Any]:
+def fit_options(conf: EnsembleConf) -> dict[str, Any]:
+    """Arguments of mbrl.dynamics.fit."""
     return {name: getattr(conf, name) for name in FIT_OPTIONS}
 
 
