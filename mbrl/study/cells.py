@@ -1,15 +1,13 @@
 """The cells of a study: their settings, their full configurations, and where each one lives."""
 
-import hashlib
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mbrl.conf import Config, compose
+from mbrl.conf import Config, compose, files
 from mbrl.conf.compose import parse
 from mbrl.conf.store import KINDS
 from mbrl.conf.studies import ANY, Axes, axes_of, load_study, overrides_for
@@ -103,8 +101,7 @@ def _check_known(axis: str, values: Sequence[str], axes: Axes) -> None:
 
 def digest_of(config: Config) -> str:
     """Eight hex digits that stand for everything that decides what the run comes to."""
-    kept = _flat(asdict(config))
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+    return files.digest_of(config, ignore=ELSEWHERE)
 
 
 def folder_for(out: Path, settings: Settings, digest: str) -> Path:
@@ -169,15 +166,3 @@ def _check_free(own: Sequence[str], varied: Sequence[str]) -> None:
             raise ConfigError(
                 f"{override.input_line}: this is what the study varies; choose cells with {CHOOSE}<axis>=[...]"
             )
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted key: value}, without what ELSEWHERE names."""
-    flat: dict[str, Any] = {}
-    for name, value in node.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{key}.")
-        elif key not in ELSEWHERE:
-            flat[key] = value
-    return flat
