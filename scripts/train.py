@@ -45,5 +45,12 @@ def dry_run(plan: GridPlan) -> None:
     dry_run(plan)
 
 
+def ended(config: Config) -> bool:
+    """Whether a point has nothing left to do."""
+    from mbrl.run.build.grid import ended
+
+    return ended(config) is not None
+
+
 if __name__ == "__main__":
-    run_cli(train, about=__doc__, grid=GridTask(point, report, dry_run))
+    run_cli(train, about=__doc__, grid=GridTask(point, report, dry_run, ended))

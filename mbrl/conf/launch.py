@@ -38,12 +38,14 @@ class GridTask:
     """What a script does with many configurations.
 
     run: one of them, here or in a process elsewhere, so it has to be a plain function. report: prints how every
-    point stands and returns whether any failed. dry_run: prints them and what they would take.
+    point stands and returns whether any failed. dry_run: prints them and what they would take. ended: whether
+    nothing is left to do for one, which then is not launched at all.
     """
 
     run: RunPoint
     report: Callable[[GridPlan], bool]
     dry_run: Callable[[GridPlan], None]
+    ended: Callable[[Config], object] = lambda config: False
 
 
 def launch(plan: GridPlan, task: GridTask, args: Namespace) -> bool:
@@ -52,13 +54,15 @@ def launch(plan: GridPlan, task: GridTask, args: Namespace) -> bool:
     Raises ConfigError for a launcher that is not installed or cannot be made. The report is printed also where
     this ends in an error.
     """
-    configs = [point.config for point in plan.points]
     options = [o.input_line for o in parse(args.overrides) if o.is_hydra_override()]
     settings = launcher_settings(options)
-    print(f"grid {plan.name}: {len(configs)} points in {plan.folder}", flush=True)
+    configs = [point.config for point in plan.points if not task.ended(point.config)]
+    left = "" if len(configs) == len(plan.points) else f", {len(configs)} of them left"
+    print(f"grid {plan.name}: {len(plan.points)} points in {plan.folder}{left}", flush=True)
     try:
-        if options:
-            _by_hydra(configs, task.run, args, [*settings, *options, *_overrides(plan, options)])
+        if options and configs:
+            own = _overrides(len(configs), plan.folder, options)
+            _by_hydra(configs, task.run, args, [*settings, *options, *own])
         else:
             _here(configs, task.run)
     except (HydraException, OmegaConfBaseException) as error:
@@ -124,10 +128,10 @@ def one_by_one(task: Callable[[Config], object]) -> GridTask:
     return GridTask(run, lambda plan: False, show)
 
 
-def _overrides(plan: GridPlan, given: Sequence[str]) -> list[str]:
+def _overrides(count: int, folder: Path, given: Sequence[str]) -> list[str]:
     """One number a point, and a folder for Hydra's files beside the runs."""
-    numbers = ",".join(str(i) for i in range(len(plan.points)))
-    place = str(plan.folder / OWN).replace("\\", "\\\\").replace("'", "\\'")
+    numbers = ",".join(str(i) for i in range(count))
+    place = str(folder / OWN).replace("\\", "\\\\").replace("'", "\\'")
     own = [f"+point={numbers}", *([] if _has(given, "hydra.sweep.dir") else [f"hydra.sweep.dir='{place}'"])]
     # What launchers other than the built-in one say of their jobs is worth reading.
     if _has(given, "hydra/launcher") and not _has(given, "hydra/hydra_logging"):
