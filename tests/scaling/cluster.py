@@ -28,6 +28,8 @@ def quiet_environment() -> dict[str, str]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_gcs_server_port_wait_time_s": "120",
+        "RAY_worker_register_timeout_seconds": "240",
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_failure_threshold": "3",
         "PYTHONWARNINGS": "ignore",
@@ -55,8 +57,13 @@ class Node:
         self.environment = environment | {MARK: self.mark}
 
     def start(self) -> None:
-        done = subprocess.run(self.command, env=self.environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        """Up to three times, since Ray gives a node half a minute, which a busy machine may exceed."""
+        for _ in range(3):
+            done = subprocess.run(self.command, env=self.environment, capture_output=True, text=True)
+            if done.returncode == 0:
+                return
+            self.kill()
+        raise AssertionError(f"{done.stdout}\n{done.stderr}")
 
     def processes(self) -> list[int]:
         """All that live, whoever started them: marked ones, and below these such as overwrote their environment."""

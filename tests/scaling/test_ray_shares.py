@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.scaling.cluster import cluster
-from tests.scaling.grids import start
+from tests.scaling.grids import finish
 
 pytest.importorskip("hydra_plugins.hydra_ray_launcher")
 
@@ -28,13 +28,10 @@ def test_shares_of_a_gpu_say_how_many_points_are_on_it_at_once(tmp_path):
                 f"hydra.launcher.ray.remote.num_gpus={share}",
             ]
             options = ["seeds=[0],[1],[2],[3]", f"train.updates={size}", f"out={share}", "hydra/launcher=ray"]
-            process = start(MEETING, "-m", *options, *where, *more, folder=tmp_path, environment=environment)
-            try:
-                text, _ = process.communicate(timeout=240)
-            finally:
-                process.kill()
-                process.wait()
-            assert process.returncode == 0, text
+            code, text = finish(
+                MEETING, "-m", *options, *where, *more, folder=tmp_path, environment=environment
+            )
+            assert code == 0, text
             return _notes(tmp_path / str(share))
 
         quarters = meet(0.25, 4)

@@ -2,42 +2,39 @@
 
 import os
 import re
+import secrets
+import signal
 import stat
 import subprocess
 import sys
 
 import pytest
 
-from tests.scaling.grids import TINY, TRAIN, alone, assert_same, start
+from tests.scaling.cluster import family
+from tests.scaling.grids import TINY, TRAIN, alone, assert_same, caught_at_work, finish, start, starts
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 
-GRID = ("seeds=[0],[1]", "train.updates=20")
+GRID = ("seeds=[0],[1]", "train.updates=200", "train.eval_every=50", "train.checkpoint_every=20")
 
 
-def test_a_grid_by_submitit_comes_to_the_same_bits(tmp_path):
+def test_a_job_that_is_put_back_in_the_queue_goes_on_and_comes_to_the_same_bits(tmp_path):
+    """By SIGUSR2, with which SLURM tells a job that its time is over, or that another needs its node."""
     alone(*GRID, "out=alone", folder=tmp_path)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = start(
-        TRAIN,
-        "-m",
-        *TINY,
-        *GRID,
-        "out=grid",
-        "hydra/launcher=submitit_local",
-        folder=tmp_path,
-        environment=environment,
-    )
-    try:
+    name, mark = "MBRL_TEST_JOB", secrets.token_hex(8)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", name: mark}
+    options = [*TINY, *GRID, "out=grid", "hydra/launcher=submitit_local"]
+    with start(TRAIN, "-m", *options, folder=tmp_path, environment=environment) as process:
+        run, pid = caught_at_work(lambda: family(f"{name}={mark}"), tmp_path / "grid", process)
+        os.kill(pid, signal.SIGUSR2)
+        os.kill(pid, signal.SIGCONT)
         text, _ = process.communicate(timeout=240)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, text
     assert_same(tmp_path / "grid", tmp_path / "alone")
+    assert [len(starts(other)) for other in run.parent.glob("seeds=*") if other != run] == [1]
+    assert len(starts(run)) == 2
     # submitit's pickles are for nobody but their owner.
-    pickles = list((tmp_path / "grid/.hydra").rglob("*.pkl"))
-    assert pickles
+    assert list((tmp_path / "grid/.hydra").rglob("*.pkl"))
     assert stat.S_IMODE((tmp_path / "grid/.hydra").stat().st_mode) == 0o700
 
 
@@ -70,13 +67,10 @@ def test_what_would_be_handed_to_slurm(tmp_path):
         "hydra.launcher.array_parallelism=1",
     ]
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    process = start(TRAIN, "-m", *TINY, *GRID, "out=grid", *options, folder=tmp_path, environment=environment)
-    try:
-        text, _ = process.communicate(timeout=240)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 1, text
+    code, text = finish(
+        TRAIN, "-m", *TINY, *GRID, "out=grid", *options, folder=tmp_path, environment=environment
+    )
+    assert code == 1, text
     assert "error: UncompletedJobError: Job 4711_0" in text
     assert "Traceback" not in text
     assert text.count(" missing      seeds=") == 2, text  # how the points stand is told all the same
