@@ -94,6 +94,7 @@ def test_lineage():
         ({"observations": np.full((1, 8, 2, 3), np.nan)}, "observations of agent 0, row 0, entry 0 is nan"),
         ({"observations": np.zeros((1, 0, 2, 3))}, "the vault is empty"),
         ({"actions": np.zeros((1, 8, 3, 1))}, r"actions has shape \(1, 8, 3, 1\), .* 8 steps of 2 agents"),
+        ({"observations": np.zeros((1, 8, 2, 0))}, r"observations has shape \(1, 8, 2, 0\)"),
         ({"rewards": np.zeros((1, 8, 0))}, r"rewards has shape \(1, 8, 0\)"),
         ({"terminals": np.zeros((2, 8), bool)}, r"terminals has shape \(2, 8\), .* 1 recordings of 8 steps"),
         ({"truncations": np.full((1, 8, 2), np.nan)}, r"truncations row 0 is \[nan, nan\]; flags are 0 or 1"),

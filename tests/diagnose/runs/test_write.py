@@ -197,7 +197,9 @@ def test_curves_are_means_over_sound_seeds_with_a_band(runs):
     lines = {line.get_label(): line.get_ydata() for line in axis.get_lines()}
     assert lines["hopper-ravl, 2 seeds"] == pytest.approx([11 * k / 4 for k in (1, 2, 3, 4)])
     band = axis.collections[[*lines].index("hopper-ravl, 2 seeds")].get_paths()[0].vertices
-    assert band[:, 1].max() == pytest.approx(11 + 200**0.5)
+    for update, share in enumerate((0.25, 0.5, 0.75, 1.0)):
+        found = [11 * share - share * 200**0.5, 11 * share + share * 200**0.5]
+        assert np.unique(band[band[:, 0] == update, 1].round(9)) == pytest.approx(found)
     assert [a.get_ylabel() for a in figure.axes] == [
         "return in the real environment",
         "mean Q on training batches",
