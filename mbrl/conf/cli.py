@@ -99,7 +99,7 @@ def _run_grid(args: Namespace, task: GridTask) -> None:
         _check_single(args.overrides)
         config = compose(args.overrides, config_dir=args.config_dir)
         out = Path(config.out)
-        plan = GridPlan("run", out.parent, (GridPoint(out.name, config),))
+        plan = GridPlan("of one run", out.parent, (GridPoint(out.name, config),))
     for text in plan.dropped:
         print(f"listed twice, run once: {text}")
     if args.dry_run:

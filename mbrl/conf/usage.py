@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mbrl.conf.choices import all_choices
-from mbrl.conf.compose import compose_raw
+from mbrl.conf.compose import compose_raw, parse
 from mbrl.conf.grid_file import grid_files, load_grid
 
 USAGE = """\
@@ -27,7 +27,7 @@ usage: {prog} [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--dry-run] [--cfg job]
 
 
 def usage(prog: str, about: str, overrides: Sequence[str], config_dir: str | None = None) -> str:
-    """Help for the parts that `overrides` choose. Values are those this command line would give."""
+    """Help for the parts that `overrides` choose, with the values they give; what only a grid reads is left out."""
     lines = [USAGE.format(prog=prog, about=about), "groups (GROUP=OPTION):"]
     for name, known in all_choices(config_dir).items():
         text = textwrap.fill(", ".join(known), 96, break_on_hyphens=False, break_long_words=False)
@@ -36,7 +36,8 @@ def usage(prog: str, about: str, overrides: Sequence[str], config_dir: str | Non
     files = grid_files(config_dir)
     lines += [f"  {name:<10}{load_grid(name, config_dir).about}" for name in files]
     lines += ["", "options (KEY=VALUE), here with the values of this command line:"]
-    ours = [text for text in overrides if not text.startswith(("+grid=", "grid="))]
+    single = [o for o in parse(overrides) if o.key_or_group != "grid" and not o.is_sweep_override()]
+    ours = [str(o.input_line) for o in single if not o.is_hydra_override()]
     settings = _settings(compose_raw(ours, config_dir=config_dir))
     lines += [f"  {f'{key}={value}':<52}  {help}" for key, value, help in settings]
     return "\n".join(lines)

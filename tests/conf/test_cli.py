@@ -79,6 +79,8 @@ def test_help_names_every_group_and_option(
     assert text.startswith("usage: train.py [GROUP=OPTION ...]")
     assert "About it." in text
     assert "edac/hopper-medium-v2" in text
+    assert "  ravl      RAVL's number of critics N_c" in text
+    assert start("--help", "-m", "+grid=ravl", "agent=bc,sac") == 0
     assert "  agent.eta=0.25 " in text
     for prefix, kind in (("agent", SacConf), ("dynamics", EnsembleConf), ("train", TrainConf)):
         for f in fields(kind):

@@ -108,3 +108,13 @@ def test_a_dry_run_writes_nothing(start: Start, capsys) -> None:
     assert states(text)[:2] == [("missing", "seeds=0"), ("missing", "seeds=1")]
     assert "All 2 one after the other" in text
     assert list(Path().iterdir()) == []
+
+
+def test_one_run_has_a_dry_run_too(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--dry-run", *TINY[:-1], "out=mine/run"])
+    runpy.run_path(str(ROOT / "scripts/train.py"), run_name="__main__")
+    text = capsys.readouterr().out
+    assert text.startswith("grid of one run in mine:\n  missing      run\n")
+    assert "All 1 one after the other" in text
+    assert list(Path().iterdir()) == []
