@@ -7,7 +7,7 @@ import pytest
 
 from mbrl.core import locks
 from mbrl.core.errors import CheckpointError, ConfigError
-from mbrl.core.locks import held
+from mbrl.core.locks import held, is_held
 
 posix = pytest.mark.skipif(locks.fcntl is None, reason="file locks are POSIX")
 HOLDER = """
@@ -53,4 +53,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     message = f"{tmp_path}/file/x: cannot write a lock file"
     with pytest.raises(CheckpointError, match=message), held(tmp_path / "file/x/.lock", refuse):
+        pass
+
+
+@posix
+def test_looking_at_a_lock_changes_nothing(tmp_path):
+    path = tmp_path / ".lock"
+    assert not is_held(path)
+    assert list(tmp_path.iterdir()) == [], "it was not made"
+    with held(path, refuse):
+        assert is_held(path)
+    before = path.stat().st_mtime_ns
+    assert not is_held(path)
+    assert path.stat().st_mtime_ns == before
+    with held(path, refuse):
         pass
