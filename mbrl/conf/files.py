@@ -21,9 +21,8 @@ MAY_DIFFER = ("train.updates", "train.progress", "device", "out", "resume", "ove
 """What a continued run may change without becoming another experiment."""
 CACHES = ("dynamics.cache", "dynamics.ensemble.cache", "source.diffusion.cache")
 """Where fitted models are kept."""
-
-ELSEWHERE = ("out", "device", "resume", "overwrite", "train.progress")
-"""What leaves the experiment as it is: where it lies, where it runs, and what it shows meanwhile."""
+ELSEWHERE = ("out", "device", "resume", "overwrite", "train.progress", "dynamics.threads", *CACHES)
+"""What leaves the experiment as it is: where it and its models lie, where it runs, and what it shows meanwhile."""
 
 
 def digest_of(config: Config, *, ignore: Collection[str] = ELSEWHERE) -> str:

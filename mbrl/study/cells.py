@@ -7,19 +7,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mbrl.conf import Config, compose, files
+from mbrl.conf import Config, compose
 from mbrl.conf.compose import parse
+from mbrl.conf.files import digest_of
 from mbrl.conf.store import KINDS
 from mbrl.conf.studies import ANY, Axes, axes_of, load_study, overrides_for
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.study.request import CHOOSE, Request, prefixed, text
 
 Settings = dict[str, str | int | float]
-ELSEWHERE = (
-    *("out", "resume", "overwrite", "device", "train.progress"),
-    *("dynamics.cache", "dynamics.ensemble.cache", "dynamics.threads"),
-)
-"""What does not change what a cell comes to: it leaves the digest as it is."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +93,6 @@ def _check_known(axis: str, values: Sequence[str], axes: Axes) -> None:
     for value in values:
         if value not in axes[axis] and ANY not in axes[axis]:
             raise ConfigError(unknown_name(f"{CHOOSE}{axis}", value, axes[axis]))
-
-
-def digest_of(config: Config) -> str:
-    """Eight hex digits that stand for everything that decides what the run comes to."""
-    return files.digest_of(config, ignore=ELSEWHERE)
 
 
 def folder_for(out: Path, settings: Settings, digest: str) -> Path:

@@ -134,8 +134,17 @@ def test_a_point_that_is_there_twice_is_run_once() -> None:
 def test_the_digest_is_that_of_the_experiment() -> None:
     base = digest_of(compose(["agent=bc"]))
     same = ["out=elsewhere", "device=cpu", "resume=true", "overwrite=true", "train.progress=false"]
-    assert {o.partition("=")[0] for o in same} == set(ELSEWHERE)
-    assert {digest_of(compose(["agent=bc", o])) for o in same} == {base}
+    assert {digest_of(compose(["agent=bc", o])) for o in [*same, "dynamics.cache=elsewhere"]} == {base}
+    moved = {
+        "dynamics=interpolated": ["dynamics.ensemble.cache=elsewhere"],
+        "dynamics=mujoco": ["dynamics.threads=2"],
+        "source=coda": ["source.diffusion.cache=elsewhere"],
+    }
+    for part, changes in moved.items():
+        kept = {digest_of(compose(["agent=sac", part, *change])) for change in ([], changes)}
+        assert len(kept) == 1, part
+    told = {o.partition("=")[0] for o in [*same, "dynamics.cache=elsewhere", *sum(moved.values(), [])]}
+    assert told == set(ELSEWHERE)
     other = ["agent.lr=0.1", "seeds=[1]", "train.updates=5", "dataset.env=Ant-v5", "agent.label=other"]
     assert len({base, *(digest_of(compose(["agent=bc", o])) for o in other)}) == 6
     assert len(base) == 8
