@@ -17,8 +17,8 @@ from mbrl.core.joint import Layout
 from mbrl.core.types import EnvSpec
 from mbrl.diagnose.plots import draw_run
 from mbrl.dynamics.mujoco_envs import side_by_side
-from mbrl.run.build.agent import agent_from_config, check_agents
-from mbrl.run.build.edge import edge_from_config, oracle_from_config
+from mbrl.run.build.agent import agent_from_config, check_agents, learner_from_config
+from mbrl.run.build.edge import oracle_from_config
 from mbrl.run.build.model import dynamics_from_config
 from mbrl.run.build.parts import (
     dataset_from_config,
@@ -70,15 +70,7 @@ def _train(config: Config, device: torch.device, mode: str) -> Path:
     if needs_model(config):
         with FitLog(folder) as log:
             dynamics = dynamics_from_config(config, flat_dataset(dataset), device, on_epoch=log)
-    agent = agent_from_config(
-        config,
-        dataset.obs_dim,
-        dataset.action_dim,
-        device,
-        layout=dataset.layout,
-        dynamics=dynamics,
-        edge=edge_from_config(config, dataset, device),
-    )
+    agent = learner_from_config(config, dataset, dynamics, device)
     check_guide(config, agent)
     if config.source.name != "none":
         oracle = oracle_from_config(config, dataset, device)

@@ -10,6 +10,8 @@ from mbrl.conf.schema import Config, CustomAgentConf, SacConf, keywords
 from mbrl.core.errors import ConfigError, unknown_name
 from mbrl.core.joint import Layout
 from mbrl.core.types import Agent, Dynamics, EdgeTreatment
+from mbrl.datasets import OfflineDataset
+from mbrl.run.build.edge import edge_from_config
 from mbrl.run.build.pretrain import PRETRAIN
 from mbrl.run.build.targets import import_target
 
@@ -49,6 +51,21 @@ def agent_from_config(
     if conf.name in MODEL_AWARE:
         common["model"] = dynamics
     return AGENTS[conf.name](obs_dim, action_dim, **common, **_options(conf, action_dim))
+
+
+def learner_from_config(
+    config: Config, dataset: OfflineDataset, dynamics: Dynamics | None, device: torch.device
+) -> Agent:
+    """The learner as training makes it: of the dataset's dims, with the model and the treatment of the edge."""
+    return agent_from_config(
+        config,
+        dataset.obs_dim,
+        dataset.action_dim,
+        device,
+        layout=dataset.layout,
+        dynamics=dynamics,
+        edge=edge_from_config(config, dataset, device),
+    )
 
 
 def check_agents(name: str, layout: Layout | None) -> None:

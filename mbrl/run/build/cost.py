@@ -15,8 +15,8 @@ from mbrl.core.types import Dynamics, Transitions
 from mbrl.datasets import OfflineDataset
 from mbrl.dynamics import never, termination_for
 from mbrl.dynamics.fit import fit
-from mbrl.run.build.agent import agent_from_config
-from mbrl.run.build.edge import edge_from_config, oracle_from_config
+from mbrl.run.build.agent import learner_from_config
+from mbrl.run.build.edge import oracle_from_config
 from mbrl.run.build.model import dynamics_from_config, fit_options, learned_conf, unfitted
 from mbrl.run.build.parts import evaluation_from_config, experience_from_config
 from mbrl.run.build.source import needs_model, source_from_config
@@ -98,15 +98,7 @@ def _learning(
 ) -> Learning:
     """Agent and experience as training makes them, with few start states; rows of the dataset stand in for those of
     a source that would need a fit."""
-    agent = agent_from_config(
-        config,
-        dataset.obs_dim,
-        dataset.action_dim,
-        device,
-        layout=dataset.layout,
-        dynamics=dynamics,
-        edge=edge_from_config(config, dataset, device),
-    )
+    agent = learner_from_config(config, dataset, dynamics, device)
     precision_from_config(config, device, agent, dynamics)
     source = None
     if config.source.name != "none":
