@@ -1,5 +1,6 @@
 # Sourced by quickstart.sh and test.sh: the virtual environment .venv with the pinned versions of
 # constraints.txt, made once and made anew when those change. PYTHON=... chooses the interpreter.
+# extra=test before sourcing it has the tests' packages installed, too; those an earlier start installed stay.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,7 +24,9 @@ EOF
 )"
 stamp=.venv/installed
 
-if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ]; then
+# The stamp is what was installed, and with which extra.
+installed="$(cat "$stamp" 2> /dev/null || true)"
+if [ ! -x .venv/bin/python ] || { [ "$installed" != "$wanted $extra" ] && [ "$installed" != "$wanted test" ]; }; then
     "$base" -c 'import ensurepip, venv' 2> /dev/null ||
         fail "$base cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)"
     had="$(.venv/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2> /dev/null || true)"
@@ -36,8 +39,8 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ];
     quiet=--quiet
     if [ -t 1 ]; then quiet=; fi # at a terminal, pip's own progress bars
     # shellcheck disable=SC2086
-    .venv/bin/python -m pip install $quiet --disable-pip-version-check -c constraints.txt -e '.[test]' ||
+    .venv/bin/python -m pip install $quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}" ||
         fail "installation failed; the lines above say why"
-    echo "$wanted" > "$stamp"
+    echo "$wanted $extra" > "$stamp"
 fi
 export PATH="$PWD/.venv/bin:$PATH"
