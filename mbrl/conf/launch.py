@@ -131,7 +131,8 @@ def one_by_one(task: Callable[[Config], object]) -> GridTask:
 def _overrides(count: int, folder: Path, given: Sequence[str]) -> list[str]:
     """One number a point, and a folder for Hydra's files beside the runs."""
     numbers = ",".join(str(i) for i in range(count))
-    place = str(folder / OWN).replace("\\", "\\\\").replace("'", "\\'")
+    # Absolute: processes elsewhere make it before they are in the folder the grid was started in.
+    place = str((folder / OWN).absolute()).replace("\\", "\\\\").replace("'", "\\'")
     own = [f"+point={numbers}", *([] if _has(given, "hydra.sweep.dir") else [f"hydra.sweep.dir='{place}'"])]
     # What launchers other than the built-in one say of their jobs is worth reading.
     if _has(given, "hydra/launcher") and not _has(given, "hydra/hydra_logging"):

@@ -156,9 +156,9 @@ def test_the_largest_size_is_remembered():
     del block
 
 
-def test_a_run_that_fails_says_why():
+def test_a_run_that_fails_says_why(tmp_path):
     with pytest.raises(ConfigError, match="failed: .*nowhere.hdf5"):
-        in_a_process(["dataset=hdf5", "dataset.source=/nowhere.hdf5"])
+        in_a_process(["dataset=hdf5", "dataset.source=/nowhere.hdf5", f"out={tmp_path}/run"])
 
 
 def test_the_simulators_floor_does_the_same_steps():

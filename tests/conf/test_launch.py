@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 
 from mbrl.conf.grid import plan_grid
 from mbrl.conf.launch import GridTask, launch
@@ -49,3 +50,17 @@ def test_points_that_have_ended_are_not_launched(launched, words, capsys):
 
 def test_an_error_of_one_is_raised_after_the_others_here(launched):
     assert launched(HERE, fails=(1,)) == ([0, 1, 2], "seed 1")
+
+
+def test_hydras_own_folder_is_that_of_the_grid_whatever_folder_a_job_starts_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *BY_HYDRA])
+    found = []
+
+    def run(config, *, wait):
+        found.append(HydraConfig.get().sweep.dir)
+        return "finished"
+
+    plan = plan_grid(["preset=debug", "out=grid"])
+    launch(plan, GridTask(run, lambda plan: False, lambda plan: None), get_args_parser().parse_args(BY_HYDRA))
+    assert found == [f"{tmp_path}/grid/.hydra"]
