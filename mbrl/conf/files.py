@@ -25,9 +25,9 @@ ELSEWHERE = ("out", "device", "resume", "overwrite", "train.progress", "dynamics
 """What leaves the experiment as it is: where it and its models lie, where it runs, and what it shows meanwhile."""
 
 
-def digest_of(config: Config, *, ignore: Collection[str] = ELSEWHERE) -> str:
-    """Eight hex digits that stand for every other setting; runs of the same digest come to the same."""
-    kept = {key: value for key, value in _flat(asdict(config)).items() if key not in ignore}
+def digest_of(config: Config) -> str:
+    """Eight hex digits that stand for all but ELSEWHERE; runs of the same digest come to the same."""
+    kept = {key: value for key, value in _flat(asdict(config)).items() if key not in ELSEWHERE}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -18,3 +18,13 @@ def progress(
     return tqdm(
         total=total, desc=description, initial=initial, disable=not enabled, dynamic_ncols=True, **options
     )
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes, hours or days, whichever reads well; ? where it is not known."""
+    if seconds is None:
+        return "?"
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 86400:.3g} d"

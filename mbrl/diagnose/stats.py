@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import trim_mean
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """A figure of values [..., n] over the last axis: [...]."""
@@ -27,9 +28,7 @@ def iqm(values: np.ndarray) -> np.ndarray:
     floor(n / 4) values are cut at each end, so below four values it is the mean. Runs of several datasets are put
     into one list before the cut, as there.
     """
-    ordered = np.sort(np.asarray(values, dtype=float), axis=-1)
-    cut, size = ordered.shape[-1] // 4, ordered.shape[-1]
-    return ordered[..., cut : size - cut].mean(axis=-1)
+    return trim_mean(np.asarray(values, dtype=float), 0.25, axis=-1)
 
 
 def mean(values: np.ndarray) -> np.ndarray:

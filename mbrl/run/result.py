@@ -11,6 +11,8 @@ from mbrl.core.log import Row, read_metrics
 from mbrl.run.envs import current_versions
 
 TAIL = 10
+ENDED = ("finished", "diverged")
+"""States of a run in which there is nothing left to do."""
 
 
 def summarise(

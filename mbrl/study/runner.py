@@ -10,9 +10,11 @@ from pathlib import Path
 from mbrl.conf.studies import load_study
 from mbrl.core.device import pick_device
 from mbrl.core.errors import MbrlError
+from mbrl.core.progress import duration
 from mbrl.run.build import dataset_from_config, train_from_config
 from mbrl.run.build.model import true_dynamics
 from mbrl.run.interrupt import StopRequest
+from mbrl.run.result import ENDED
 from mbrl.study.audits import Audit, audited
 from mbrl.study.cells import Cell, plan
 from mbrl.study.outputs import Row, ending, write_command, write_rows
@@ -20,8 +22,6 @@ from mbrl.study.request import Request
 from mbrl.study.session import session
 from mbrl.study.values import Values, final_values, read_result
 
-ENDED = ("finished", "diverged")
-"""States of a run in which there is nothing left to do."""
 SIMULATED = ("mujoco", "interpolated")
 """Dynamics that need the environment's simulator."""
 
@@ -181,10 +181,3 @@ class Clock:
         returns = " ".join("-" if r is None else f"{r:.0f}" for r in row.get("return_last") or [])
         note = f": {row['diagnosis']}" if row.get("diagnosis") else ""
         print(f"  {ending(row)}, last returns {returns or '-'}{note}", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads well."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,6 @@
 """Progress bars: counted, resumed, silent on request, quiet where nobody watches."""
 
-from mbrl.core.progress import progress
+from mbrl.core.progress import duration, progress
 
 
 def test_it_counts_from_where_it_resumes(capsys):
@@ -23,3 +23,8 @@ def test_without_a_terminal_it_speaks_at_most_every_half_minute(capsys):
         for _ in range(100):
             bar.update()
     assert capsys.readouterr().err.count("\r") <= 3
+
+
+def test_durations_read_well():
+    seconds = (0.5, 89, 90, 5400, 172800, None)
+    assert [duration(s) for s in seconds] == ["0.5 s", "89 s", "1.5 min", "1.5 h", "2 d", "?"]

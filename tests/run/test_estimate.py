@@ -12,7 +12,7 @@ from mbrl.core.checkpoint import flatten, load_tree
 from mbrl.core.errors import DataError
 from mbrl.run.build import cost, estimate, train_from_config
 from mbrl.run.build.cost import ROWS, STARTS, Cost, cost_of, some_rows, tensor_bytes
-from mbrl.run.build.estimate import Datasets, dry_run, duration, models, shapes, size, summary
+from mbrl.run.build.estimate import Datasets, dry_run, models, shapes, size, summary
 from mbrl.run.build.grid import run_point
 
 TINY = ("preset=debug", "device=cpu", "train.eval_episodes=1", "train.eval_max_steps=2")
@@ -163,6 +163,4 @@ def test_sums_and_units() -> None:
     )
     assert summary([(list(plan.points), DataError("x"))]) == "None of them can be estimated."
     assert "?" in estimate.line(plan.points, two)
-    seconds = (0.5, 89, 90, 5400, 172800, None)
-    assert [duration(s) for s in seconds] == ["0.5 s", "89 s", "1.5 min", "1.5 h", "2 d", "?"]
     assert [size(n) for n in (2**20, 2**29, 2**31)] == ["1 MiB", "512 MiB", "2 GiB"]

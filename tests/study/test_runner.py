@@ -15,7 +15,7 @@ from mbrl.run.build import train_from_config
 from mbrl.run.train import Trainer
 from mbrl.study import runner
 from mbrl.study.request import Request
-from mbrl.study.runner import Study, duration
+from mbrl.study.runner import Study
 
 FILES = {
     "penalty_correlation.json",
@@ -246,8 +246,3 @@ def test_bad_input_ends_before_any_work(override, error, message, start, trained
         start(override)
     assert trained == []
     assert not (tmp_path / "study").exists()
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (89, "89 s"), (200, "3 min"), (9000, "2.5 h")])
-def test_durations_read_well(seconds, text):
-    assert duration(seconds) == text

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from mbrl.diagnose.plots import BEHAVIOUR
@@ -111,11 +110,7 @@ def _band(axis: Axes, group: Group, name: str, colour: str) -> None:
     axis.plot(updates, mean, style, color=colour, linewidth=1.5, label=f"{label}, {_seeds(len(curves))}")
     if len(curves) > 1:
         spread = values.std(0, ddof=1)
-        # What fill_between makes, in a tenth of its time.
-        outline = np.column_stack(
-            [np.r_[updates, updates[::-1]], np.r_[mean - spread, (mean + spread)[::-1]]]
-        )
-        axis.add_collection(PolyCollection([outline], color=colour, alpha=0.18, linewidth=0))
+        axis.fill_between(updates, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
 
 
 def _seeds(n: int) -> str:

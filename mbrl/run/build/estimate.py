@@ -14,12 +14,14 @@ from mbrl.conf.schema import Config
 from mbrl.conf.stack import GridPoint
 from mbrl.core.device import pick_device
 from mbrl.core.errors import MbrlError
+from mbrl.core.progress import duration
 from mbrl.datasets import OfflineDataset
 from mbrl.datasets.minari_data import read_minari
 from mbrl.run.build.cost import Cost, cost_of
-from mbrl.run.build.grid import ENDED, report, state_of
+from mbrl.run.build.grid import report, state_of
 from mbrl.run.build.model import fit_is_due, learned_conf
 from mbrl.run.build.parts import dataset_from_config
+from mbrl.run.result import ENDED
 
 Measured = list[tuple[list[GridPoint], Cost | MbrlError]]
 """The points of each shape, and what one of them costs, or why that cannot be said."""
@@ -143,16 +145,6 @@ def models(found: Measured, datasets: Datasets) -> str:
         f"Dynamics models to fit first: {len(due)}, each once. An epoch takes up to {duration(max(due))}; how "
         "many there are is known only where dynamics.max_epochs bounds them."
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds, minutes, hours or days, whichever reads well; ? where it is not known."""
-    if seconds is None:
-        return "?"
-    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 86400:.3g} d"
 
 
 def size(count: int) -> str:

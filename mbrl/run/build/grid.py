@@ -22,12 +22,10 @@ from mbrl.run.build import train_from_config
 from mbrl.run.build.deaths import deaths_counted
 from mbrl.run.build.points import folders
 from mbrl.run.interrupt import StopRequest
-from mbrl.run.result import read_result
+from mbrl.run.result import ENDED, read_result
 
 CLAIMS, FAILURE, LOG = ".claims", "failure.json", "log.txt"
 """In the grid's folder, a lock file a point; in a run's folder, why it failed, and what it printed."""
-ENDED = ("finished", "diverged")
-"""States of a run in which there is nothing left to do."""
 TRIES, PAUSE = 4, 0.05
 """A claim is tried so often, with so many seconds between: a look at the lock (is_held) is not a claim."""
 
