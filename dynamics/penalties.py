@@ -28,12 +28,15 @@ class RewardPenalty:
         own defaults. Raises ConfigError for a coefficient below 0."""
         if not all(c >= 0 for c in (coefficient if isinstance(coefficient, Sequence) else [coefficient])):
             raise ConfigError(f"coefficient={coefficient}: uncertainty costs reward, so it is at least 0")
-        self.measure, self.coefficient = partial(measure, **counted), coefficient
+        self.measure, self.weight = (
+            partial(measure, **counted),
+            torch.as_tensor(coefficient, dtype=torch.float64).unsqueeze(-1),
+        )
 
     def __call__(self, reward: Tensor, terminal: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """reward and terminal [S, B]; terminal as it is."""
-        weight = torch.as_tensor(self.coefficient, dtype=reward.dtype, device=reward.device).unsqueeze(-1)
-        return reward - weight * self.measure(prediction).to(reward.dtype), terminal
+        self.weight = self.weight.to(reward)  # kept where it is needed: a copy waits for the device
+        return reward - self.weight * self.measure(prediction).to(reward.dtype), terminal
 
 
 class MoreL:
@@ -48,13 +51,14 @@ class MoreL:
     ) -> None:
         """threshold: one, or one a seed [S]; counted as for RewardPenalty."""
         self.threshold, self.kappa, self.measure = threshold, kappa, partial(measure, **counted)
+        self.limit = torch.as_tensor(threshold, dtype=torch.float64).unsqueeze(-1)
 
     def __call__(self, reward: Tensor, terminal: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """reward and terminal [S, B]."""
         u = self.measure(prediction)
-        threshold = torch.as_tensor(self.threshold, dtype=u.dtype, device=u.device).unsqueeze(-1)
+        self.limit = self.limit.to(u)
         # Not "u > threshold": where a member's prediction is not a number, nothing is known either.
-        unknown = ~(u <= threshold)
+        unknown = ~(u <= self.limit)
         return torch.where(unknown, -self.kappa, reward), terminal | unknown
 
 

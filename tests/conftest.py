@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from tests.simulated import Cuda, RealCuda, SimulatedCuda
+
 
 @pytest.fixture
 def double() -> Iterator[None]:
@@ -13,3 +15,10 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def cuda() -> Iterator[Cuda]:
+    """A CUDA device: the machine's own, or one that is simulated (tests/simulated)."""
+    with RealCuda() if torch.cuda.is_available() else SimulatedCuda() as device:
+        yield device

@@ -101,5 +101,5 @@ class Members:
         offset = torch.full_like(first, self.shift)
         offset[..., -1] = 1.0
         mean = torch.stack([first + e * offset for e in range(self.members)], dim=1)
-        elites = torch.tensor(self.elites, device=obs.device).expand(len(obs), -1)
+        elites = torch.cat([torch.full((len(obs), 1), e, device=obs.device) for e in self.elites], dim=1)
         return Prediction(mean, torch.full_like(mean, self.noise), elites)

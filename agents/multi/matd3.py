@@ -78,7 +78,7 @@ class MATD3:
         self.critic_parameters = list(self.critics.parameters())
         self.actor_optimiser = adam(self.actor_parameters, actor_lr)
         self.critic_optimiser = adam(self.critic_parameters, critic_lr)
-        self.updates = 0
+        self.since_actors = 0
         self.actor_info: Info = {}
 
     @property
@@ -108,11 +108,12 @@ class MATD3:
         """
         require_shape("action", batch.action, self.layout)
         info = self._update_critics(batch, streams)
-        if self.updates % self.policy_delay == 0:
+        if self.since_actors == 0:
             self.actor_info = self._update_actors(batch, streams)
             polyak_(self.target_critics.parameters(), self.critic_parameters, self.tau)
             polyak_(self.target_actors.parameters(), self.actor_parameters, self.tau)
-        self.updates += 1
+        # Counts no further than it must: with a delay of 1 it stands still, and a graph may hold the update.
+        self.since_actors = (self.since_actors + 1) % self.policy_delay
         return info | self.actor_info
 
     def target(self, batch: Transitions, streams: Streams) -> Tensor:
@@ -162,17 +163,17 @@ class MATD3:
         return {"actors": self.actor_optimiser, "critics": self.critic_optimiser}
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers, the count of updates and the actors' latest metrics."""
+        """Networks, targets, optimisers, critic updates since the actors' last, and the actors' latest metrics."""
         reported = {name.removeprefix("actor/"): value for name, value in self.actor_info.items()}
         return {
             **state.saved(self._parts(), self._optimisers()),
-            "updates": torch.tensor(self.updates),
+            "updates": torch.tensor(self.since_actors),
             "actor_info": reported,
         }
 
     def load_state_dict(self, found: Mapping[str, Any]) -> None:
         """Inverse of state_dict, in place."""
         state.restore(self._parts(), self._optimisers(), found)
-        self.updates = int(found["updates"])
+        self.since_actors = int(found["updates"]) % self.policy_delay
         reported = found.get("actor_info", {})
         self.actor_info = {f"actor/{name}": value.clone() for name, value in reported.items()}

@@ -164,8 +164,8 @@ class _Holdout:
 
 def _standardised(model: DiffusionModel, segments: Segments) -> Segments:
     """The same segments on the model's device, in its units."""
-    device, columns = model.device, model.shape.columns(model.device)
-    table, last = (model.encode(t.to(device)) * columns for t in (segments.table, segments.last))
+    device = model.device
+    table, last = (model.encode(t.to(device)) * model.mask[0] for t in (segments.table, segments.last))
     return Segments(segments.shape, table, last, segments.starts.to(device), segments.episode)
 
 

@@ -93,7 +93,7 @@ class _Now:
         self.obs = self._rows(obs)
         units = self.shape.split(torch.stack([model.mean, model.std]))
         self.mean, self.std = units.action
-        self.mask = self.shape.layout.action_mask(estimate.device)
+        self.mask = self.shape.split(model.mask[:1]).action
 
     def score(self, u: Tensor) -> Tensor:
         """d sum log pi / d u = slope * std * d log pi / d a.

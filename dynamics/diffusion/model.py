@@ -101,7 +101,7 @@ class DiffusionModel(nn.Module):
 
     def decode(self, x: Tensor) -> Tensor:
         """Inverse of encode, with actions in their bounds and padding at 0."""
-        return self._mapped(self.mean + self.std * x, self.actions.decode) * self.shape.columns(x.device)
+        return self._mapped(self.mean + self.std * x, self.actions.decode) * self.mask[0]
 
     def _mapped(self, tokens: Tensor, fn: Any) -> Tensor:
         before, action, after = tokens.tensor_split(

@@ -79,11 +79,14 @@ class MetricsLog:
 def rows_of(update: int, metrics: Mapping[str, Tensor], seeds: Sequence[int]) -> list[Row]:
     """One row a seed of metrics {"<group>/<name>": [S]}; a value that is not finite becomes None.
 
-    This is where values leave the device: one transfer for all of them.
+    This is where values leave the device: one transfer for all of them, unless some are on the host already.
     """
     if not metrics:
         return [{"update": update, "seed": seed} for seed in seeds]
-    columns = torch.stack([v.detach().double() for v in metrics.values()], dim=-1).tolist()
+    values = [v.detach().double() for v in metrics.values()]
+    if len({v.device for v in values}) > 1:
+        values = [v.cpu() for v in values]
+    columns = torch.stack(values, dim=-1).tolist()
     finite = [[v if math.isfinite(v) else None for v in column] for column in columns]
     return [
         {"update": update, "seed": seed, **dict(zip(metrics, values, strict=True))}

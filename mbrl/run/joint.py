@@ -75,9 +75,10 @@ class SideBySide:
         return {name: source.state_dict() for name, source in self._stateful().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of state_dict. Raises KeyError where a source with a state finds none."""
+        """Inverse of state_dict. Raises KeyError where a source that needs a state finds none."""
         for name, source in self._stateful().items():
-            source.load_state_dict(state[name])
+            # A source whose state is empty for now leaves no trace in a checkpoint.
+            source.load_state_dict(state.get(name, {}))
 
     def _stateful(self) -> dict[str, Stateful]:
         return {name: s for name, s in self.sources.items() if isinstance(s, Stateful)}

@@ -13,7 +13,6 @@ from mbrl.core.seeds import Streams
 from mbrl.core.tape import Recorder, Tape
 from tests.fakes import Members, random_transitions
 
-HERE = "cuda" if torch.cuda.is_available() else "cpu"
 SEEDS = (3, 9)
 CASES = {
     "base": ("sac", {}),
@@ -24,16 +23,16 @@ CASES = {
 }
 
 
-def make(case: str):
+def make(case: str, device: str = "cpu"):
     name, options = CASES[case]
-    return AGENTS[name](3, 2, seeds=SEEDS, hidden=(16, 16), device=HERE, **options)
+    return AGENTS[name](3, 2, seeds=SEEDS, hidden=(16, 16), device=device, **options)
 
 
-def training(agent):
+def training(agent, device: str = "cpu"):
     """step(streams): rows drawn from a fixed table, then an update."""
     table = random_transitions(1, 64)
     table.step.copy_(torch.arange(64) % 4)
-    table = table[0].to(HERE)
+    table = table[0].to(device)
     return lambda streams: agent.update(table[streams.randint(64, 16)], streams)
 
 
@@ -41,9 +40,9 @@ def state(agent) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in flatten(agent.state_dict()).items()}
 
 
-def run(case: str, mode: str, steps: int = 8):
-    agent, streams = make(case), Streams(SEEDS, "train", HERE)
-    runner = accelerate(training(agent), streams, mode, agent=agent)
+def run(case: str, mode: str, device: str = "cpu", steps: int = 8):
+    agent, streams = make(case, device), Streams(SEEDS, "train", device)
+    runner = accelerate(training(agent, device), streams, mode, agent=agent)
     logs = [{k: v.clone() for k, v in runner().items()} for _ in range(steps)]
     return logs, state(agent), streams.state_dict()["state"]
 
@@ -57,7 +56,7 @@ def same(found, expected, **tolerance):
 @pytest.mark.parametrize("case", CASES)
 def test_a_step_on_draws_taken_ahead_is_the_step(case):
     agents = make(case), make(case)
-    plain, taped = Streams(SEEDS, "train", HERE), Streams(SEEDS, "train", HERE)
+    plain, taped = Streams(SEEDS, "train"), Streams(SEEDS, "train")
     steps = [training(agent) for agent in agents]
     recorder = Recorder(taped)
     same(steps[1](recorder), steps[0](plain), rtol=0, atol=0)
@@ -68,23 +67,11 @@ def test_a_step_on_draws_taken_ahead_is_the_step(case):
     same(state(agents[1]), state(agents[0]), rtol=0, atol=0)
 
 
-COMPILER = pytest.mark.skipif(
-    HERE == "cpu" and shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU"
-)
-
-
 # torch's compiler uses what torch itself has deprecated, and looks at gradients of tensors that keep none.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore:The .grad attribute:UserWarning")
-@pytest.mark.parametrize("case", ["ravl"])
-@pytest.mark.parametrize(
-    "mode",
-    [
-        pytest.param("compile", marks=COMPILER),
-        pytest.param("graph", marks=pytest.mark.skipif(HERE == "cpu", reason="CUDA graphs")),
-    ],
-)
-def test_every_mode_trains_as_eager_does(case, mode):
-    expected, found = run(case, "eager"), run(case, mode)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiled_steps_train_as_eager_ones_do():
+    expected, found = run("ravl", "eager"), run("ravl", "compile")
     # Fused kernels round otherwise; steps on the same data and draws stay together for a while.
     for a, b in zip(found[0], expected[0], strict=True):
         same(a, b, rtol=1e-3, atol=1e-4)
@@ -92,10 +79,10 @@ def test_every_mode_trains_as_eager_does(case, mode):
     assert torch.equal(found[2], expected[2])
 
 
-@pytest.mark.skipif(HERE == "cpu", reason="CUDA graphs")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("case", ["ravl", "ravl, members apart"])
 def test_a_graph_leaves_the_bits_of_eager_steps(case):
-    expected, found = run(case, "eager"), run(case, "graph")
+    expected, found = run(case, "eager", "cuda"), run(case, "graph", "cuda")
     for a, b in zip(found[0], expected[0], strict=True):
         same(a, b, rtol=0, atol=0)
     same(found[1], expected[1], rtol=0, atol=0)

@@ -9,6 +9,7 @@ from mbrl.core.errors import ConfigError
 from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent, Transitions
 from tests.fakes import Members, random_transitions
+from tests.simulated import laws
 
 NEEDS = {"mobile": {"model": Members()}}
 """What an agent cannot learn without."""
@@ -248,7 +249,7 @@ def test_the_state_of_other_dimensions_is_refused(make):
         make(4, 2).load_state_dict(make(3, 2).state_dict())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_it_lives_on_the_device_it_is_given(make):
     cpu, cuda = make(), make(device="cuda")
     obs = torch.randn(2, 5, 3)
@@ -259,3 +260,14 @@ def test_it_lives_on_the_device_it_is_given(make):
     assert torch.allclose(cpu.act(obs), cuda.act(obs.cuda()).cpu(), atol=1e-5)
     cuda.load_state_dict(cpu.state_dict())
     cuda.update(batch_of(2, 1).to("cuda"), Streams((0, 1), "train", "cuda"))
+
+
+def test_an_update_never_waits_for_the_device(make, cuda):
+    laws.updates_never_wait(cuda, make, batch_of(2, 0))
+
+
+@pytest.mark.usefixtures("cuda")
+def test_a_graph_leaves_the_bits_of_eager_updates(make):
+    table = batch_of(1, 0, rows=64)
+    table.step.copy_(torch.arange(64) % 2)  # combo wants real rows and synthetic ones in every batch
+    laws.graphs_leave_the_bits_of_eager_steps(make, table[0])

@@ -127,7 +127,7 @@ def test_a_cosine_over_no_steps_is_refused():
         adam([start()], 0.1, cosine=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_the_cosine_on_cuda_is_that_on_the_cpu():
     found = []
     for device in ("cpu", "cuda"):

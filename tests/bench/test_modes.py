@@ -115,7 +115,7 @@ def test_probes_say_what_they_do():
     assert moved.probe(2) > 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_graphs_run_on_cuda():
     batch = random_transitions(1, 8).to(CUDA)
 

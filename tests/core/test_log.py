@@ -61,6 +61,15 @@ def test_values_keep_all_their_digits(tmp_path):
     assert row["a/f"] == value.float().item()
 
 
+@pytest.mark.usefixtures("cuda")
+def test_figures_of_the_device_and_of_the_host_make_one_row():
+    there = torch.tensor([1.5, 2.5], device="cuda")
+    for metrics in ({"a/x": there}, {"a/x": there, "b/y": torch.tensor([3.0, 4.0])}):
+        rows = rows_of(7, metrics, (4, 9))
+        assert [row["a/x"] for row in rows] == [1.5, 2.5]
+    assert [row["b/y"] for row in rows] == [3, 4]
+
+
 def test_no_metrics_are_rows_without_figures(tmp_path):
     assert rows_of(3, {}, (0, 1)) == [{"update": 3, "seed": 0}, {"update": 3, "seed": 1}]
 

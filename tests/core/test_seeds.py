@@ -118,7 +118,7 @@ def test_a_state_of_another_number_of_seeds_is_refused():
         Streams([0, 1], "s").load_state_dict(Streams([0], "s").state_dict())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_streams_on_cuda_draw_there_and_stack_alike():
     alone, stacked = Streams([7], "x", "cuda"), Streams([3, 7], "x", "cuda")
     for draw in DRAWS.values():

@@ -178,7 +178,7 @@ def test_the_state_of_another_size_is_refused(retain, rows):
         RefreshBuffer(retain, rows).load_state_dict(buffer.state_dict())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_it_lives_where_its_rows_live():
     buffer = RefreshBuffer(2, 4)
     buffer.add(block(0, full(1, 4)).to("cuda"), full(1, 4).cuda())

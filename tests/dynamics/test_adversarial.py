@@ -268,7 +268,7 @@ def test_data_of_other_dims_is_refused():
         AdversarialModel(model(), rows(obs_dim=4), seeds=(0,))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_on_cuda_it_trains_and_resumes():
     agent = SAC(3, 2, seeds=SEEDS, hidden=(8,), device="cuda")
     data = rows().to("cuda")

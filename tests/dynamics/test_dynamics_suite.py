@@ -67,9 +67,6 @@ CASES = {
     "mujoco": Case(mujoco, obs_dim=11, action_dim=3, states=hopper_states),
     "simple": Case(simple, obs_dim=2),
 }
-CUDA = pytest.param(
-    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-)
 
 
 def starts(case, seeds, device="cpu"):
@@ -108,10 +105,12 @@ def test_speaks_the_protocol(case):
     assert (model.obs_dim, model.action_dim) == (case.obs_dim, case.action_dim)
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 @pytest.mark.parametrize("members", [False, True])
-def test_shapes_types_and_device(case, device, seeds, members):
+def test_shapes_types_and_device(case, device, seeds, members, request):
+    if device == "cuda":
+        request.getfixturevalue("cuda")
     for out in roll(case, case.make(seeds, device), seeds, device=device, members=members and case.members):
         lead = (len(seeds), ROWS)
         assert (out.next_obs.shape, out.next_obs.dtype) == ((*lead, case.obs_dim), torch.float32)

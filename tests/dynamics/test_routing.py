@@ -89,7 +89,7 @@ def test_a_row_that_is_not_finite_stays_alone(way):
     assert found.isfinite().all(-1).sum() == 99
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_tiles_can_be_captured_in_a_graph():
     x, network = (t.cuda() for t in draws(500, 5))
     weights = torch.randn(5, 3, 2, device="cuda")

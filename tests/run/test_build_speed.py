@@ -85,7 +85,7 @@ def test_a_run_in_bf16_is_one_of_its_own_and_says_so(tmp_path):
         train_from_config(small(tmp_path / "bf16", "device=cpu", "resume=true", "overwrite=false"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs")
+@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("agent", ["ravl", "combo", "mobile"])
 def test_a_run_of_graphs_is_a_run_of_single_updates(tmp_path, agent):
     runs = [

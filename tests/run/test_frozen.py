@@ -377,7 +377,7 @@ def test_an_interrupted_run_tells_of_it_too(tmp_path):
     assert run(tmp_path, resume=True).run()["diverged"] == result["diverged"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_on_cuda_the_others_are_the_same_bits(tmp_path):
     def cuda_run(folder, *when):
         agent = AGENTS["sac"](3, 2, seeds=SEEDS, num_critics=3, eta=1.0, hidden=(8, 8), device="cuda")

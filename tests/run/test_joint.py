@@ -93,6 +93,25 @@ def test_what_one_of_them_keeps_or_loses_is_kept_and_told(tmp_path):
     assert other.sources["a"].draws == 3
 
 
+class Fresh(Counting):
+    """Whose state is empty until its first draw."""
+
+    def state_dict(self):
+        return {"draws": torch.tensor(self.draws)} if self.draws else {}
+
+    def load_state_dict(self, state):
+        self.draws = int(state.get("draws", 0))
+
+
+def test_a_source_without_a_state_yet_leaves_no_trace_and_needs_none(tmp_path):
+    data = random_transitions(40)
+    one, other = (SideBySide({"a": Fresh(data), "b": PJAP(data)}) for _ in range(2))
+    other.sources["a"].draws = 5
+    save_tree(tmp_path / "c", one.state_dict(), {})
+    other.load_state_dict(load_tree(tmp_path / "c")[0])
+    assert other.sources["a"].draws == 0
+
+
 def test_no_source_at_all_is_refused():
     with pytest.raises(ConfigError, match="none was given"):
         SideBySide({})

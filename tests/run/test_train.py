@@ -204,7 +204,7 @@ def test_a_trainer_that_is_only_made_touches_nothing(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_a_run_on_cuda_saves_and_resumes_bit_for_bit(tmp_path):
     from mbrl.agents import SAC
     from mbrl.run.train import Trainer

@@ -11,6 +11,7 @@ from mbrl.core.seeds import Streams
 from mbrl.core.types import Agent, Guide, Transitions
 from mbrl.run.probe import HasValues
 from tests.fakes import joint_transitions
+from tests.simulated import laws
 
 LAYOUT = Layout((3, 4, 3), (1, 2, 1))
 TWINS = Layout((3, 3), (2, 2))
@@ -252,7 +253,7 @@ def test_the_state_of_other_dimensions_is_refused(make):
         make(LAYOUT).load_state_dict(make(TWINS).state_dict())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("cuda")
 def test_it_lives_on_the_device_it_is_given(make):
     cpu, cuda = make(), make(device="cuda")
     obs = torch.randn(2, 5, 3, 4)
@@ -263,6 +264,15 @@ def test_it_lives_on_the_device_it_is_given(make):
     assert torch.allclose(cpu.act(obs), cuda.act(obs.cuda()).cpu(), atol=1e-5)
     cuda.load_state_dict(cpu.state_dict())
     cuda.update(batch_of(LAYOUT, 2, 1).to("cuda"), Streams((0, 1), "train", "cuda"))
+
+
+def test_an_update_never_waits_for_the_device(make, cuda):
+    laws.updates_never_wait(cuda, make, batch_of(LAYOUT, 2, 0))
+
+
+@pytest.mark.usefixtures("cuda")
+def test_a_graph_leaves_the_bits_of_eager_updates(make):
+    laws.graphs_leave_the_bits_of_eager_steps(make, batch_of(LAYOUT, 1, 0, rows=64)[0])
 
 
 PER_MEMBER = {

@@ -195,7 +195,7 @@ def test_what_it_is():
     Coda(coda.model, weight=0.0).check(object())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("guide", ["noisy", "posterior", "conjugate"])
 def test_on_a_gpu(guide):
     coda = Coda(model_for(walks((9, 8), TRIO)).cuda(), guide=guide, schedule="damped", steps=4, churn=1.0)
