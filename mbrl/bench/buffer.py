@@ -63,7 +63,7 @@ def build(setup: Setup, seeds: int) -> Case:
         Candidate(NAIVE, clock(each, setup.device), floor),
     ]
     settings = {"seeds": seeds, "rows": sizes.data_rows + sizes.retain * len(block)}
-    return Case(f"buffer/sample-S{seeds}", candidates, unit="batch", settings=settings)
+    return Case(f"buffer/sample-S{seeds}", candidates, unit="batch", settings=settings, counted=True)
 
 
 def row_bytes(rows: Transitions) -> int:

@@ -39,13 +39,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Case:
-    """Work and who does it. items: of `unit` in one call; settings: what distinguishes it, for its rows."""
+    """Work and who does it. items: of `unit` in one call; settings: what distinguishes it, for its rows.
+
+    counted: whether the operations of a call are counted, too, where all of it is torch's and this thread's.
+    """
 
     name: str
     candidates: Sequence[Candidate]
     items: int = 1
     unit: str = "update"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    counted: bool = False
 
 
 @dataclass(frozen=True)

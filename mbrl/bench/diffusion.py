@@ -57,4 +57,11 @@ def build(setup: Setup, network: str, name: str) -> Case:
     floor = Floor(kind, count, clock(bare, setup.device), count)
     candidate = Candidate("eager", clock(draw(led), setup.device), floor)
     settings = {"network": network, "guide": name, "horizon": HORIZON, "steps": free.sampler.steps}
-    return Case(f"diffusion/{network}-{name}", [candidate], items=count, unit="segment", settings=settings)
+    return Case(
+        f"diffusion/{network}-{name}",
+        [candidate],
+        items=count,
+        unit="segment",
+        settings=settings,
+        counted=True,
+    )

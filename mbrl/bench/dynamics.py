@@ -55,4 +55,6 @@ def build(setup: Setup, stack: ExitStack) -> Case:
     dims = {"obs_dim": sizes.obs_dim, "action_dim": sizes.action_dim}
     candidates += setup.peer("mbrl-lib", task | dims | {"steps": sizes.epoch_steps}, floor, stack)
     settings = {"seeds": 1, "members": sizes.members, "rows": rows}
-    return Case("dynamics/step", candidates, items=sizes.epoch_steps, unit="step", settings=settings)
+    return Case(
+        "dynamics/step", candidates, items=sizes.epoch_steps, unit="step", settings=settings, counted=True
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from mbrl.bench.case import NAIVE, Build, Candidate, Case, Clock, Floor, Plan, Row, Step
+from mbrl.bench.launches import launches
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def timed(name: str, build: Build, *, device: torch.device, rounds: int, at_leas
     def run(tick: Callable[[], object]) -> list[Row]:
         with ExitStack() as stack:
             case = build(stack)
-            return rows(case, measure(case, rounds=rounds, at_least=at_least, tick=tick), device)
+            timings = measure(case, rounds=rounds, at_least=at_least, tick=tick)
+            return [row | counted(case, row["mode"]) for row in rows(case, timings, device)]
 
     return Plan(name, run, rounds + 1)
 
@@ -106,6 +108,13 @@ def measure(
     clocks = {c.mode: c.clock for c in case.candidates} | dict(others or {})
     clocks |= {c.floor.kind: c.floor.probe for c in case.candidates if c.floor is not None}
     return side_by_side(clocks, rounds=rounds, at_least=at_least, tick=tick)
+
+
+def counted(case: Case, mode: str) -> Row:
+    """The operations of a candidate's call; nothing for compiled code, which a count would compile again."""
+    if not case.counted or mode.startswith("compile"):
+        return {}
+    return {"launches": launches(next(c.clock for c in case.candidates if c.mode == mode))}
 
 
 def rows(case: Case, timings: Mapping[str, Timing], device: torch.device) -> list[Row]:

@@ -48,7 +48,9 @@ def build(setup: Setup) -> Case:
     candidates = [ours(precision) for precision in dict.fromkeys(mode.precision for mode in setup.modes)]
     candidates.append(Candidate(NAIVE, clock(published, device), floor(EXACT)))
     settings = {"seeds": 1, "starts": sizes.starts, "horizon": steps}
-    return Case("rollout/learned", candidates, items=count, unit="transition", settings=settings)
+    return Case(
+        "rollout/learned", candidates, items=count, unit="transition", settings=settings, counted=True
+    )
 
 
 def transition_operations(setup: Setup, count: int) -> int:

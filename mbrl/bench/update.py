@@ -58,7 +58,7 @@ def build(setup: Setup, critics: int, eta: float, seeds: int, stack: ExitStack) 
         dims = {"obs_dim": sizes.obs_dim, "action_dim": sizes.action_dim}
         candidates += setup.peer("d3rlpy", task | dims, floor(EXACT), stack)
     settings = {"seeds": seeds, "num_critics": critics, "eta": eta}
-    return Case(name_of(critics, eta, seeds), candidates, settings=settings)
+    return Case(name_of(critics, eta, seeds), candidates, settings=settings, counted=True)
 
 
 def operations_of(setup: Setup, critics: int, eta: float) -> int:

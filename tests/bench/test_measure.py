@@ -6,8 +6,13 @@ from itertools import pairwise
 import pytest
 import torch
 
+from mbrl.agents import SAC
 from mbrl.bench.case import Candidate, Case, Floor
-from mbrl.bench.measure import Timing, calls_for, clock, measure, rows, side_by_side, timed
+from mbrl.bench.launches import launches
+from mbrl.bench.measure import Timing, calls_for, clock, counted, measure, rows, side_by_side, timed
+from mbrl.core.accelerate import accelerate
+from mbrl.core.seeds import Streams
+from tests.fakes import random_transitions
 
 CPU = torch.device("cpu")
 
@@ -119,3 +124,38 @@ def test_a_plan_closes_what_its_case_opened_and_ticks_as_often_as_it_says():
     plan = timed("p/x", build, device=CPU, rounds=3, at_least=0.0)
     (row,) = plan.run(lambda: ticks.append(len(closed)))
     assert (row["times_naive"], closed, ticks) == (None, [True], [0] * plan.ticks)
+
+
+def test_operations_are_counted_and_views_are_not():
+    x, y = torch.ones(3, 4), torch.ones(4, 2, requires_grad=True)
+
+    def step():
+        ((x @ y).view(-1)[1:].relu() * 2).sum().backward()
+        y.grad = None
+
+    # mm, relu, mul, sum; ones_like, mul, threshold_backward, slice_backward, mm
+    assert launches(clock(step)) == 9
+    assert launches(clock(lambda: sum(range(5)))) is None
+
+
+def test_a_replayed_graph_leaves_its_draws_to_be_launched(cuda):
+    def count(mode, seeds):
+        batch = random_transitions(len(seeds), 8).to("cuda")
+        agent = SAC(3, 2, seeds=seeds, num_critics=2, hidden=(8, 8), device="cuda")
+        run = accelerate(lambda s: agent.update(batch, s), Streams(seeds, "t", "cuda"), mode, agent=agent)
+        one = clock(run, "cuda")
+        one(5)
+        return launches(one)
+
+    # noise for the next and for the current action, each a seed's own, and one copy of each for all seeds
+    assert count("graph", (0,)) == 2 * (1 + 1)
+    assert count("graph", (0, 1, 2)) == 2 * (3 + 1)
+    assert count("eager", (0,)) > 100
+
+
+def test_only_cases_that_say_so_are_counted():
+    candidates = [Candidate("eager", clock(lambda: torch.ones(2) + 1)), Candidate("compile", clock(int))]
+    case = Case("c", candidates, counted=True)
+    assert counted(case, "eager") == {"launches": 2}
+    assert counted(case, "compile") == {}
+    assert counted(Case("c", candidates), "eager") == {}
