@@ -17,6 +17,13 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
+@pytest.fixture(autouse=True)
+def pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end without their picture, which takes longer than they do; the mark `pictures` brings it back."""
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr("mbrl.run.build.draw_run", lambda folder: folder / "run.png")
+
+
 @pytest.fixture
 def cuda() -> Iterator[Cuda]:
     """A CUDA device: the machine's own, or one that is simulated (tests/simulated)."""

@@ -45,15 +45,25 @@ def compose_raw(overrides: Sequence[str], *, config_dir: str | None = None) -> D
 def composer(config_dir: str | None = None) -> Iterator["Composer"]:
     """To compose many command lines one after the other. Raises ConfigError if config_dir is not a folder."""
     with config_loader(config_dir) as loader:
-        yield Composer(loader)
+        yield Composer(loader, OWN if config_dir is None else Bases())
+
+
+class Bases(dict[tuple[str, ...], DictConfig]):
+    """What choices of parts compose to, by the text of the choices; and the names of the parts there are."""
+
+    groups: Sequence[str] = ()
+
+
+OWN = Bases()
+"""Those of the package's own files, which do not change while a process runs."""
 
 
 class Composer:
     """Composes each choice of parts once, however many command lines differ in values only: 20 times as fast."""
 
-    def __init__(self, loader: ConfigLoader) -> None:
-        self.loader, self.groups = loader, group_names(loader)
-        self.bases: dict[tuple[str, ...], DictConfig] = {}
+    def __init__(self, loader: ConfigLoader, bases: Bases) -> None:
+        self.loader, self.bases = loader, bases
+        bases.groups = bases.groups or group_names(loader)
 
     def __call__(self, overrides: Sequence[str]) -> Config:
         """As `compose`."""
@@ -77,19 +87,26 @@ class Composer:
         if not all(isinstance(o.value(), str) for o in parts):
             # agent={eta: 1} and the like take their turn among the values.
             values, parts = [], opened
-        key = tuple(str(o.input_line) for o in parts)
-        if key not in self.bases:
-            self.bases[key] = hydra_compose(CONFIG_NAME, list(key))
-        raw = copy.deepcopy(self.bases[key])
+        raw = self._base(parts)
         ConfigLoaderImpl._apply_overrides_to_config(values, raw)
         return raw
+
+    def _base(self, parts: Sequence[Override]) -> DictConfig:
+        key = tuple(str(o.input_line) for o in parts)
+        if key in self.bases:
+            return copy.deepcopy(self.bases[key])
+        found = hydra_compose(CONFIG_NAME, list(key))
+        # Settings of Hydra's own (hydra.searchpath) may lead to files that do change.
+        if not any(o.is_hydra_override() for o in parts):
+            self.bases[key] = copy.deepcopy(found)
+        return found
 
     def _sets_a_value(self, override: Override) -> bool:
         """Whether this is KEY=VALUE of a known part, not a choice of the part, nor a sweep or anything unusual."""
         usual = not override.is_sweep_override() and not override.is_hydra_override()
         changes = override.package is None and not (override.is_add() or override.is_delete())
         key = override.key_or_group
-        return usual and changes and key not in self.groups and "/" not in key
+        return usual and changes and key not in self.bases.groups and "/" not in key
 
 
 def open_up(overrides: Sequence[str]) -> list[str]:

@@ -1,17 +1,20 @@
 """Grids: files read and refused, points expanded by hand arithmetic, names and digests."""
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
 
 from mbrl.conf import compose
 from mbrl.conf import grid as grid_module
-from mbrl.conf.compose import composer
+from mbrl.conf.compose import Bases, composer
 from mbrl.conf.files import ELSEWHERE, digest_of
 from mbrl.conf.grid import plan_grid
 from mbrl.conf.grid_file import as_text, grid_files, load_grid
 from mbrl.core.errors import ConfigError
+
+COMPOSING = sys.modules[Bases.__module__]  # mbrl.conf.compose names the function
 
 HEAD = "about: a\nsource: b\n"
 
@@ -269,7 +272,32 @@ def test_values_are_as_the_command_line_reads_them() -> None:
         [["dataset.env=A-v1", "dataset.env_kwargs={a: 1}"], ["dataset.env=A-v1"]],
     ],
 )
-def test_composing_many_is_composing_each(lines: list[list[str]]) -> None:
-    alone = [compose(line) for line in lines]
+def test_composing_many_is_composing_each(lines: list[list[str]], monkeypatch) -> None:
+    alone = []
+    for line in lines:
+        monkeypatch.setattr(COMPOSING, "OWN", Bases())  # as a process of its own
+        alone.append(compose(line))
+    monkeypatch.setattr(COMPOSING, "OWN", Bases())
     with composer() as many:
         assert [many(line) for line in lines] == alone
+    assert [compose(line) for line in lines] == alone
+
+
+def test_what_was_composed_before_is_not_what_it_was_changed_to(monkeypatch) -> None:
+    monkeypatch.setattr(COMPOSING, "OWN", Bases())
+    first = compose(["agent=ravl"])
+    first.agent.hidden.append(7)
+    first.seeds = [99]
+    second = compose(["agent=ravl"])
+    assert second.agent.hidden == [256, 256, 256]
+    assert second.seeds != [99]
+
+
+def test_files_of_the_users_own_are_read_each_time(tmp_path) -> None:
+    own = tmp_path / "agent" / "mine.yaml"
+    own.parent.mkdir()
+    for eta in (2.0, 5.0):
+        own.write_text(f"defaults: [ravl, _self_]\neta: {eta}\n")
+        assert compose(["agent=mine"], config_dir=str(tmp_path)).agent.eta == eta
+        with_path = ["agent=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+        assert compose(with_path).agent.eta == eta

@@ -53,10 +53,15 @@ def test_runs_end_to_end(overrides, tmp_path):
     assert {"id", "sha256", "transitions"} <= set(result["dataset"])
     assert {"python", "torch", "numpy", "gymnasium", "mujoco", "mbrl"} <= set(result["versions"])
     assert load_config(folder / "config.yaml") == config
-    assert (folder / "run.png").stat().st_size > 10_000
     fitted = config.source.name in ("rollout", "rambo", "coda_rollout")
     assert any((folder / "tensorboard" / "dynamics").glob("events*")) == fitted
     assert {row["seed"] for row in read_metrics(folder / "metrics.jsonl")} == set(config.seeds)
+
+
+@pytest.mark.pictures
+def test_a_run_leaves_its_picture(tmp_path):
+    folder = train_from_config(make(tmp_path / "run", "agent=ravl"))
+    assert (folder / "run.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -15,7 +15,7 @@ from mbrl.core.checkpoint import flatten, load_tree
 from mbrl.core.errors import ConfigError, DivergenceError, MismatchError
 from mbrl.core.log import read_metrics
 from mbrl.diagnose.report import markdown, read_runs
-from mbrl.run import build, records
+from mbrl.run import records
 from mbrl.run.build import evaluate_run, train_from_config
 from mbrl.run.build.audit import audit_run
 from mbrl.run.folder import LOCK
@@ -38,14 +38,6 @@ OPTIONS = {
 
 
 ETA = "stack={agent.eta: [0,1]}"
-
-
-@pytest.fixture(autouse=True)
-def without_pictures():
-    """Which take most of the time; given back by the test that looks at them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "draw_run", lambda folder: folder / "run.png")
-        yield patch
 
 
 def tensors(folder, name="checkpoint"):
@@ -264,10 +256,8 @@ def test_where_every_point_diverges_the_command_fails_and_names_them(tmp_path, a
     assert read_status(tmp_path / "run") == ["diverged"] * 3
 
 
-def test_every_tool_takes_a_point_and_the_stack_is_refused_or_spread_out(
-    tmp_path, without_pictures, monkeypatch
-):
-    without_pictures.undo()
+@pytest.mark.pictures
+def test_every_tool_takes_a_point_and_the_stack_is_refused_or_spread_out(tmp_path, monkeypatch):
     config = small(tmp_path, ETA)
     train_from_config(config)
     folder = tmp_path / "run"

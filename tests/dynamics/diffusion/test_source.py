@@ -9,6 +9,7 @@ from mbrl.core.seeds import Streams
 from mbrl.core.types import Reporting, Stateful
 from mbrl.diagnose.gaussian_samples import GaussianPolicy
 from mbrl.dynamics.diffusion.edm import sigma_schedule
+from mbrl.dynamics.diffusion.guidance import GUIDES
 from mbrl.dynamics.diffusion.model import DiffusionModel
 from mbrl.dynamics.diffusion.segments import segments
 from mbrl.dynamics.diffusion.source import Coda
@@ -195,13 +196,15 @@ def test_what_it_is():
     Coda(coda.model, weight=0.0).check(object())
 
 
-@pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize("guide", ["noisy", "posterior", "conjugate"])
-def test_on_a_gpu(guide):
+@pytest.mark.parametrize("guide", GUIDES)
+def test_on_a_gpu_no_draw_but_the_first_waits(guide, cuda):
     coda = Coda(model_for(walks((9, 8), TRIO)).cuda(), guide=guide, schedule="damped", steps=4, churn=1.0)
     policy = joint(2)
     policy.mean = policy.mean.cuda()
-    rows, alive = coda.draw(policy, 5, Streams((0, 1), "t", "cuda"))
+    streams = Streams((0, 1), "t", "cuda")
+    coda.draw(policy, 5, streams)
+    with cuda.no_waiting():
+        rows, alive = coda.draw(policy, 5, streams)
     assert rows.obs.is_cuda
     assert alive.is_cuda
     assert rows.action.isfinite().all()
