@@ -2,7 +2,7 @@
 
 What is checked: tensors and generators of one operation are in one place; numpy sees the host's tensors alone; each
 time that the host would wait is counted, and refused inside `no_waiting` and during a capture; a captured graph
-does its operations again on the memory it was captured with, and nothing else.
+does its operations again on the memory it was captured with, and nothing else, and keeps no memory but its own.
 
 What is not: arithmetic, speed and streams of a device. Where there is one, the same tests run on it.
 """

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.simulated import Cuda, SimulatedCuda, Waited
+from tests.simulated.graph import Gone
 
 here = pytest.mark.usefixtures("cuda")
 
@@ -135,6 +136,22 @@ def test_a_capture_refuses_what_waits_and_what_draws_and_leaves_no_trace(cuda: C
     with pytest.raises(Waited):
         capture()
     assert x.tolist() == [1, 1, 1]
+
+
+def test_a_graph_keeps_its_own_memory_and_no_other(cuda: Cuda):
+    if not isinstance(cuda, SimulatedCuda):
+        pytest.skip("a real device reads whatever is there by then")
+    x, weight = torch.ones(2, device="cuda"), torch.ones(2, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        middle = (x * 2)[1:]
+        found = middle + weight[:1]
+    del middle
+    graph.replay()
+    assert found.tolist() == [3]
+    weight = torch.zeros(2, device="cuda")  # another one of the same name
+    with pytest.raises(Gone, match=r"a tensor of size \(2,\) that was freed"):
+        graph.replay()
 
 
 @here
