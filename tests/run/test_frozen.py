@@ -378,14 +378,23 @@ def test_an_interrupted_run_tells_of_it_too(tmp_path):
 
 
 @pytest.mark.usefixtures("cuda")
-def test_on_cuda_the_others_are_the_same_bits(tmp_path):
-    def cuda_run(folder, *when):
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_on_cuda_the_others_are_the_same_bits(tmp_path, mode):
+    """Poisoned between two updates, where a captured one sees it, too."""
+
+    def cuda_run(folder, *poisoned):
+        def evaluate(agent, update):
+            if update in poisoned:
+                nan_weight()(agent, None)
+            obs = torch.linspace(-1, 1, 15).view(1, 5, 3).expand(len(SEEDS), 5, 3)
+            return {"eval/return": agent.act(obs.cuda()).sum((1, 2))}
+
         agent = AGENTS["sac"](3, 2, seeds=SEEDS, num_critics=3, eta=1.0, hidden=(8, 8), device="cuda")
         data = RealData(make_data().to("cuda"), batch_size=8)
         plan = Schedule(20, eval_every=7, log_every=5, checkpoint_every=3, progress=False)
-        options = {"seeds": SEEDS, "dataset": DATASET, "device": "cuda"}
-        Trainer(folder, Poisoned(agent, *when), data, plan, **options).run()
+        options = {"seeds": SEEDS, "dataset": DATASET, "device": "cuda", "evaluate": evaluate}
+        return Trainer(folder, agent, data, plan, accelerate=mode, **options).run()
 
-    cuda_run(tmp_path / "with", (9, nan_weight()))
+    assert list(cuda_run(tmp_path / "with", 7)["diverged"]) == ["0"]
     cuda_run(tmp_path / "without")
     assert_left_alone(tmp_path / "with", tmp_path / "without")

@@ -205,7 +205,8 @@ def test_a_trainer_that_is_only_made_touches_nothing(tmp_path):
 
 
 @pytest.mark.usefixtures("cuda")
-def test_a_run_on_cuda_saves_and_resumes_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_a_run_on_cuda_saves_and_resumes_bit_for_bit(tmp_path, mode):
     from mbrl.agents import SAC
     from mbrl.run.train import Trainer
 
@@ -214,7 +215,7 @@ def test_a_run_on_cuda_saves_and_resumes_bit_for_bit(tmp_path):
         data = RealData(make_data().to("cuda"), batch_size=8)
         plan = Schedule(updates, eval_every=5, log_every=5, checkpoint_every=5, progress=False)
         options = {"seeds": (0, 1), "dataset": {"id": "x"}, "device": "cuda", "resume": resume}
-        Trainer(folder, agent, data, plan, **options).run()
+        Trainer(folder, agent, data, plan, accelerate=mode, **options).run()
 
     run(tmp_path / "whole", 10)
     run(tmp_path / "parts", 5)
