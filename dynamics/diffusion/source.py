@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mbrl.core.accelerate import Runner, accelerate
 from mbrl.core.errors import CheckpointError, MismatchError
 from mbrl.core.maths import all_finite
 from mbrl.core.seeds import Streams
@@ -30,8 +31,9 @@ class Coda:
     weight: lambda. guide, schedule, normalise: as in Guiding. width: deviation that deterministic policies are
     given. once: the first draw is kept and returned ever after. sampler: further options of Sampler (steps, order,
     ...); churn is on, since rewards then keep up with actions that are led (docs/diffusion_guidance.md), and 10 is
-    the most that 24 steps can take. Actions come back in [-1, 1] by the model's action map. Raises ConfigError for
-    impossible options.
+    the most that 24 steps can take. Actions come back in [-1, 1] by the model's action map. mode: eager; graph or
+    auto capture draws as a CUDA graph after the first ones (mbrl.core.accelerate), and the policy may then change
+    in place only, as learners do. Raises ConfigError for impossible options.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Coda:
         once: bool = False,
         churn: float = 10.0,
         progress: bool = False,
+        mode: str = "eager",
         **sampler: Any,
     ) -> None:
         self.model, self.horizon = model, model.shape.horizon
         self.guiding = Guiding(guide=guide, weight=weight, schedule=schedule, normalise=normalise)
         self.sampler = Sampler(churn=churn, **sampler)
-        self.width, self.once, self.progress = width, once, progress
+        self.width, self.once, self.progress, self.mode = width, once, progress, mode
+        self._asked: tuple[Policy, int, Streams] | None = None
         self._kept: tuple[Transitions, Tensor] | None = None
         self._figures: dict[str, Tensor] = {}
 
@@ -79,9 +83,19 @@ class Coda:
         self._figures = figures(policy, *found, entries=sum(self.model.shape.layout.action_dims))
         return found
 
-    @torch.no_grad()
     def segments(self, policy: Policy, n: int, streams: Streams) -> Tensor:
-        """n guided segments a seed [S, n, T + 1, D], in the model's units."""
+        """n guided segments a seed [S, n, T + 1, D], in the model's units; a captured draw overwrites the last one.
+
+        Raises ConfigError where a draw under this policy cannot be captured.
+        """
+        before = self._asked
+        if before is None or before[0] is not policy or before[1] != n or before[2] is not streams:
+            self._asked = policy, n, streams
+            self._run: Runner = accelerate(lambda s: {"x": self._sample(policy, n, s)}, streams, self.mode)
+        return self._run()["x"]
+
+    @torch.no_grad()
+    def _sample(self, policy: Policy, n: int, streams: Streams) -> Tensor:
         lead: Guide | None = as_guide(policy, self.width) if self.guiding.weight else None
         denoise = guided(self.model, lead, self.guiding, self.sampler.sigma_max)
         mask, dtype = self.model.mask, self.model.mean.dtype

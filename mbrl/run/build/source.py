@@ -106,6 +106,9 @@ def _coda(made: Made) -> Coda:
     conf: CodaConf = made.config.source
     model = diffusion_from_config(made.config, made.dataset, made.device)
     options = keywords(conf, without=("segment", "sampling_steps", "diffusion", "horizon", *BUFFER))
+    mode = made.config.train.accelerate
+    # There is nothing in a draw to compile that is worth its compilation.
+    options["mode"] = "eager" if mode == "compile" else mode
     return Coda(model, steps=conf.sampling_steps, **options)
 
 

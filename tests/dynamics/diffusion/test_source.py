@@ -208,3 +208,28 @@ def test_on_a_gpu_no_draw_but_the_first_waits(guide, cuda):
     assert rows.obs.is_cuda
     assert alive.is_cuda
     assert rows.action.isfinite().all()
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("guide", GUIDES)
+def test_captured_draws_are_eager_ones_and_follow_a_policy_that_changes_in_place(guide):
+    model = model_for(walks((9, 8), TRIO)).cuda()
+    drawn = {}
+    for mode in ("eager", "auto"):
+        coda = Coda(model, guide=guide, schedule="damped", steps=4, churn=1.0, mode=mode)
+        policy, streams, drawn[mode] = joint(2), Streams((0, 1), "t", "cuda"), []
+        policy.mean = policy.mean.cuda()
+        for _ in range(6):
+            rows, alive = coda.draw(policy, 5, streams)
+            drawn[mode] += [rows.action, rows.next_obs, alive]
+            policy.mean *= 0.5
+    assert all(torch.equal(a, b) for a, b in zip(drawn["auto"], drawn["eager"], strict=True))
+    assert not torch.equal(drawn["auto"][-6], drawn["auto"][-3])
+
+
+def test_another_policy_or_number_is_another_draw():
+    coda = Coda(model_for(walks((9, 8), TRIO)), steps=4)
+    for policy, n in ((joint(2), 3), (joint(2), 4), (joint(2), 4)):
+        assert coda.segments(policy, n, Streams((0, 1), "t")).shape[:2] == (2, n)
+    with pytest.raises(ConfigError, match="needs device=cuda"):
+        Coda(coda.model, steps=4, mode="graph").segments(joint(2), 3, Streams((0, 1), "t"))
