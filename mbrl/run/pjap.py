@@ -11,6 +11,8 @@ from mbrl.core.types import Policy, Transitions
 
 CHUNK = 1 << 15
 """Rows a seed whose actions are compared at a time, which bounds memory."""
+FINENESS = 1 << 40
+"""Steps of a weight; four million of the largest stay within int64."""
 
 
 def joint_distance(action: Tensor, other: Tensor, entries: Tensor | None = None) -> Tensor:
@@ -36,9 +38,14 @@ def priority(distance: Tensor, steepness: float, floor: float) -> Tensor:
 
 
 def draw_by_weight(weight: Tensor, n: int, streams: Streams) -> Tensor:
-    """n places [S, n] int64, with replacement, each in proportion to weight [S, B]."""
-    ends = weight.double().cumsum(-1)
-    drawn = streams.rand(n, dtype=torch.float64) * ends[:, -1:]
+    """n places [S, n] int64, with replacement, each in proportion to weight [S, B], for B below 4 million.
+
+    Weights count in steps of 2^-40 of the largest: a device may sum floats in another order each time, and sums of
+    integers are the same in all of them.
+    """
+    steps = weight.double() / weight.amax(-1, keepdim=True) * FINENESS
+    ends = steps.round().long().cumsum(-1)
+    drawn = (streams.rand(n, dtype=torch.float64) * ends[:, -1:]).long()
     return torch.searchsorted(ends, drawn, right=True).clamp_max_(weight.shape[-1] - 1)
 
 

@@ -11,6 +11,7 @@ from mbrl.core.seeds import Streams
 from mbrl.run.experience import MixedData
 from mbrl.run.pjap import PJAP, draw_by_weight, joint_distance, priority
 from tests.fakes import joint_transitions, random_transitions
+from tests.simulated import SimulatedCuda
 
 LAYOUT = Layout((2, 3), (1, 2))
 
@@ -109,3 +110,19 @@ def test_it_feeds_the_loop_as_any_source_does():
 def test_impossible_shapes_of_the_priority_are_refused(steepness, floor):
     with pytest.raises(ConfigError, match="steepness="):
         PJAP(random_transitions(5), steepness=steepness, floor=floor)
+
+
+def test_on_a_device_no_sum_depends_on_the_order_of_its_terms(cuda):
+    weight = torch.rand(1, 1000, generator=torch.Generator().manual_seed(0))
+    there = draw_by_weight(weight.cuda(), 50, Streams((3,), "s", "cuda"))
+    assert there.shape == (1, 50)
+    if isinstance(cuda, SimulatedCuda):
+        assert cuda.loose == []
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_only_proportions_of_weights_matter(scale):
+    weight = torch.tensor([[1.0, 2.0, 5.0, 0.0]], dtype=torch.float64)
+    found = draw_by_weight(scale * weight, 100, Streams((3,), "s"))
+    assert torch.equal(found, draw_by_weight(weight, 100, Streams((3,), "s")))
+    assert found.max() == 2
