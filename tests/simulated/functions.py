@@ -84,7 +84,8 @@ class Functions(TorchFunctionMode):
         if (x in self.places) == there:
             return x
         self.kernels.wait("a copy between host and device")
-        (self.places.take if not there else self.places.put)(moved := x.clone())
+        moved = x.clone()
+        (self.places.put if there else self.places.take)(moved)
         return moved
 
     def _on_host(self, x: Tensor) -> Tensor:
