@@ -227,9 +227,13 @@ def test_captured_draws_are_eager_ones_and_follow_a_policy_that_changes_in_place
     assert not torch.equal(drawn["auto"][-6], drawn["auto"][-3])
 
 
-def test_another_policy_or_number_is_another_draw():
+def test_another_policy_number_or_stream_is_another_draw():
     coda = Coda(model_for(walks((9, 8), TRIO)), steps=4)
-    for policy, n in ((joint(2), 3), (joint(2), 4), (joint(2), 4)):
-        assert coda.segments(policy, n, Streams((0, 1), "t")).shape[:2] == (2, n)
+    one, other = joint(2), joint(2)
+    other.mean = -other.mean
+    streams = [Streams((0, 1), "t") for _ in range(4)]
+    for policy, n, i in ((one, 3, 0), (other, 3, 0), (other, 4, 0), (other, 4, 2)):
+        fresh = Coda(coda.model, steps=4).segments(policy, n, streams[i + 1])
+        assert torch.equal(coda.segments(policy, n, streams[i]), fresh)
     with pytest.raises(ConfigError, match="needs device=cuda"):
-        Coda(coda.model, steps=4, mode="graph").segments(joint(2), 3, Streams((0, 1), "t"))
+        Coda(coda.model, steps=4, mode="graph").segments(one, 3, streams[0])
