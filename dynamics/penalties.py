@@ -28,10 +28,8 @@ class RewardPenalty:
         own defaults. Raises ConfigError for a coefficient below 0."""
         if not all(c >= 0 for c in (coefficient if isinstance(coefficient, Sequence) else [coefficient])):
             raise ConfigError(f"coefficient={coefficient}: uncertainty costs reward, so it is at least 0")
-        self.measure, self.weight = (
-            partial(measure, **counted),
-            torch.as_tensor(coefficient, dtype=torch.float64).unsqueeze(-1),
-        )
+        self.measure = partial(measure, **counted)
+        self.weight = torch.as_tensor(coefficient, dtype=torch.float64).unsqueeze(-1)
 
     def __call__(self, reward: Tensor, terminal: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """reward and terminal [S, B]; terminal as it is."""
