@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from mbrl.bench.launches import Launches
 from mbrl.conf import compose
 from mbrl.core.checkpoint import flatten, load_tree
 from mbrl.core.log import read_metrics
@@ -15,6 +16,7 @@ from mbrl.run.build import evaluate_run, train_from_config
 from mbrl.run.build.audit import audit_run
 from mbrl.run.build.on_policy import on_policy_run
 from mbrl.run.experience import MixedData
+from mbrl.run.learning import Learning
 
 GAME = ["dataset.source=game/sign_agreement/uniform/200", "train.eval_episodes=1"]
 RUNS = {
@@ -113,3 +115,22 @@ def test_a_refresh_waits_for_the_device_to_count_its_rows_and_for_nothing_else(
     monkeypatch.setattr(MixedData, "refresh", watched)
     train_from_config(make(tmp_path / "run", *DRAWS[name]))
     assert len(drawn) > 1
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize(("seeds", "eager", "left"), [((0,), 268, 7), ((0, 1, 2, 3, 4, 5), 286, 22)])
+def test_what_a_captured_step_of_a_run_leaves_to_be_launched(seeds, eager, left, tmp_path, monkeypatch):
+    """docs/performance.md says these numbers. Three steps are ordinary ones, the fourth is the capture."""
+    step, counts = Learning.step, []
+
+    def counted(self):
+        with Launches() as found:
+            step(self)
+        counts.append(found.count)
+
+    monkeypatch.setattr(Learning, "step", counted)
+    plan = ["train.updates=7", "train.eval_every=7", "train.log_every=7"]
+    options = ["agent=ravl", "agent.num_critics=10", "agent.eta=1", *plan]
+    train_from_config(make(tmp_path / "run", *options, f"seeds={list(seeds)}"))
+    assert counts[1:3] == [eager] * 2
+    assert counts[4:] == [left] * 3
